@@ -1,0 +1,42 @@
+// The interceptor of a data service: refuses a call before a row is read unless the method's declared policy holds.
+// Codes: unauthenticated (no, expired, revoked, forged ticket), forbidden (a good ticket without the right).
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "rpc/service.h"
+#include "rpc/ticket.h"
+
+namespace hongyan::rpc {
+
+// Epochs that no longer count: (uin, device) -> the lowest epoch that is still good. Filled by data/device when a
+// device logs out, is kicked or logs in again; kept until the last ticket of that epoch has expired.
+class Revocations {
+ public:
+  void revoke_below(uint64_t uin, const std::string& device, uint32_t epoch, int64_t until_ms);
+  bool revoked(const Identity& identity) const;
+  void trim(int64_t now_ms);
+  size_t size() const { return lowest_.size(); }
+
+ private:
+  struct Lowest { uint32_t epoch; int64_t until_ms; };
+  std::map<std::pair<uint64_t, std::string>, Lowest> lowest_;
+};
+
+class Guard : public Interceptor {
+ public:
+  // `issuers`: service name -> ring that verifies its grants. `own` is this audience's ring.
+  Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations);
+  Status before(Call& call, const MethodInfo& method, const Message& request) override;
+
+ private:
+  Env& env_;
+  std::string audience_;
+  KeyRing own_;
+  AudienceKeys issuers_;
+  const Revocations& revocations_;
+};
+
+}  // namespace hongyan::rpc

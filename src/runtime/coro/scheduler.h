@@ -1,0 +1,95 @@
+// One thread's coroutines. A coroutine is a function on its own small stack; it runs until it waits, and it stays on
+// the thread it was born on. The scheduler is deterministic: the run queue is FIFO, timers of one instant fire in the
+// order they were set; everything else comes from the Poller. The real one waits in epoll (runtime/os), the
+// simulated one advances virtual time (sim/world).
+//
+// Who may call: the owning thread only, but for post(). Stack: k_stack_bytes; RocksDB, argon2 and other foreign
+// code that eats stack runs in a Lane (env.h). No exception may cross a coroutine's first frame: it aborts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "base/result.h"
+#include "runtime/time.h"
+
+namespace hongyan::runtime {
+
+class Scheduler;
+
+// Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs 20 KiB.
+inline constexpr size_t k_stack_bytes = 64 * 1024;
+
+// A group of coroutines that dies together: a simulated process. Children are born into their parent's domain.
+using Domain = uint32_t;
+
+// Where a scheduler gets time and outside events.
+class Poller {
+ public:
+  virtual ~Poller() = default;
+  virtual Time now() = 0;
+  // Delivers what has happened (by Scheduler::wake or by running callbacks) and returns; waits for the first event
+  // until `limit` when nothing has. Called with no coroutine running. `limit` in the past means: do not wait.
+  virtual void poll(Time limit) = 0;
+  // Makes a poll() that waits return. Any thread.
+  virtual void interrupt() = 0;
+};
+
+// One coroutine. The pointer stays valid while it lives; hold one only while it is parked in your wait list.
+class Coroutine;
+
+class Scheduler {
+ public:
+  explicit Scheduler(Poller& poller);
+  ~Scheduler();  // Every coroutine has ended or its domain is dead.
+  Scheduler(const Scheduler&) = delete;
+  Scheduler& operator=(const Scheduler&) = delete;
+
+  // The scheduler that runs the calling coroutine; CHECKs that there is one.
+  static Scheduler& current();
+  static bool in_coroutine();
+
+  // Queues a coroutine; it starts in a later slice. `name` must outlive it (a literal) and shows in dumps.
+  Coroutine* spawn(std::string_view name, std::function<void()> body);
+  Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body);
+
+  // Runs until stop(). run_until_idle() runs until nothing is runnable and no timer is set (tests, simulator).
+  void run();
+  void run_until_idle();
+  void stop();  // Any thread.
+
+  // Runs `callback` outside any coroutine, in the next slice. Any thread; the only member that is.
+  void post(std::function<void()> callback);
+
+  // --- for primitives and pollers ---
+  // The running coroutine; null outside.
+  Coroutine* running() const { return running_; }
+  // Waits until wake(), the deadline (Code::deadline) or cancel() (Code::cancelled; at once if already cancelled).
+  // A wake() that came first wins. Spurious returns do not happen.
+  Status park(Time deadline);
+  // Makes a parked coroutine runnable; no effect when it is already runnable or running.
+  void wake(Coroutine* coroutine);
+  // Every wait of it fails with Code::cancelled from now on.
+  void cancel(Coroutine* coroutine);
+  bool cancelled(const Coroutine* coroutine) const;
+  void yield();  // To the back of the run queue.
+
+  Time now() const { return now_; }  // Read once per slice of the loop.
+  size_t live() const;               // Coroutines that have not ended.
+
+  // A process dies: its coroutines never run again, their stacks are taken back without unwinding. Simulator only.
+  void kill(Domain domain);
+
+ private:
+  friend class Coroutine;
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+  Coroutine* running_ = nullptr;
+  Time now_{};
+};
+
+}  // namespace hongyan::runtime
