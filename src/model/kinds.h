@@ -30,4 +30,8 @@ inline constexpr uint32_t k_ring_account = 1;
 inline constexpr uint32_t k_ring_contacts = 2;
 inline constexpr uint32_t k_ring_messages = 3;
 
+inline constexpr uint32_t k_ring_kind_new = 0;
+inline constexpr uint32_t k_ring_kind_typing = 1;
+inline constexpr uint32_t k_ring_kind_logged_out = 2;
+
 }  // namespace hongyan::model

@@ -1,0 +1,44 @@
+// The keys of one deployment: made at the first start from Env::random, kept in DATA/secrets (readable by the owner
+// only), never in a log, never in the configuration. One key ring per purpose; a ring holds the current key and, after
+// a rotation, the one before.
+//
+// File, never renumber: "hongyan-secrets 1", then one line a key: purpose, id, 64 hex digits. The last key of a purpose
+// signs. Replaced atomically. Errors: corrupt (names the line), io, no_space.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "rpc/ticket.h"
+#include "runtime/env/env.h"
+
+namespace hongyan::bundle {
+
+class Secrets {
+ public:
+  // Blocks; before the scheduler runs, or in a Lane.
+  static Result<Secrets> load_or_create(Env& env, const std::string& directory);
+  // Fresh ones that are kept nowhere: tests.
+  static Secrets generate(Env& env);
+
+  const rpc::KeyRing& ring(std::string_view purpose) const;
+  rpc::AudienceKeys audiences(std::initializer_list<std::string_view> names) const;  // "inbox" -> ring "audience.inbox"
+  rpc::AudienceKeys issuers(std::initializer_list<std::string_view> names) const;    // "contact" -> ring "grant.contact"
+  // What the integrator's server presents: 64 hex digits.
+  const std::string& server_api() const { return server_api_; }
+  bool created() const { return created_; }
+
+ private:
+  void add_missing(Env& env);
+  void build_rings();
+  std::string encode() const;
+  Status decode(std::string_view text);
+
+  std::map<std::string, std::vector<rpc::MacKey>, std::less<>> keys_;
+  std::map<std::string, rpc::KeyRing, std::less<>> rings_;
+  std::string server_api_;
+  bool created_ = false;
+};
+
+}  // namespace hongyan::bundle

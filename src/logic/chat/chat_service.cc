@@ -1,0 +1,171 @@
+#include "logic/chat/chat_service.h"
+
+#include "api/client/checks.h"
+#include "model/ids.h"
+#include "model/kinds.h"
+#include "model/limits.h"
+#include "rpc/ticket.h"
+
+namespace hongyan::logic {
+
+namespace {
+
+using namespace client;
+
+Status check_batch(const SendRequest& request) {
+  if (request.messages_size() == 0) return Status(Code::invalid, "no message");
+  if (static_cast<size_t>(request.messages_size()) > model::k_batch_messages_max) {
+    return Status(Code::too_large, "more than 16 messages in one request");
+  }
+  const Conversation& conversation = request.messages(0).conversation();
+  for (const Message& message : request.messages()) {
+    TRY(api::check_message(message));
+    const Conversation& other = message.conversation();
+    if (other.type() != conversation.type() || other.id() != conversation.id()) {
+      return Status(Code::invalid, "messages of one request go to one conversation");
+    }
+  }
+  return {};
+}
+
+class ChatServiceImpl : public ChatService {
+ public:
+  explicit ChatServiceImpl(ChatDeps deps) : deps_(std::move(deps)) {}
+
+  Result<SendResponse> send(Call& call, const SendRequest& request) override {
+    const uint64_t me = TRY(rpc::caller_of(call)).identity.uin;
+    TRY(check_batch(request));
+    const uint64_t peer = request.messages(0).conversation().id();
+    if (model::is_group(peer)) return deps_.group_chat.send_to_group(call, request);
+
+    std::string grant;  // Notes to self need none.
+    if (peer != me) grant = TRY(may_write(call, me, peer));
+
+    internal::AppendRequest own;
+    own.set_uin(me);
+    own.set_grant(grant);
+    *own.mutable_messages() = request.messages();
+    const internal::AppendResponse appended = TRY(deps_.inbox.append(call, own));
+    if (peer != me) TRY(append_to_peer(call, me, peer, grant, request, appended));
+    return answer(request, appended);
+  }
+
+  Result<MarkReadResponse> mark_read(Call& call, const MarkReadRequest& request) override {
+    internal::InboxMarkReadRequest mark;
+    mark.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    *mark.mutable_conversation() = request.conversation();
+    mark.set_position(request.position());
+    MarkReadResponse response;
+    *response.mutable_state() = TRY(deps_.inbox.mark_read(call, mark)).state();
+    return response;
+  }
+
+  Result<SetConversationResponse> set_conversation(Call& call, const SetConversationRequest& request) override {
+    internal::InboxSetConversationRequest set;
+    set.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    *set.mutable_conversation() = request.conversation();
+    set.set_mute_until_ms(request.mute_until_ms());
+    set.set_pin_rank(request.pin_rank());
+    set.set_hidden(request.hidden());
+    set.set_draft(request.draft());
+    set.set_cleared_position(request.cleared_position());
+    *set.mutable_fields() = request.fields();
+    SetConversationResponse response;
+    *response.mutable_state() = TRY(deps_.inbox.set_conversation(call, set)).state();
+    return response;
+  }
+
+  Result<HistoryResponse> history(Call& call, const HistoryRequest& request) override {
+    internal::InboxHistoryRequest history;
+    history.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    *history.mutable_conversation() = request.conversation();
+    history.set_before_position(request.before_position());
+    history.set_limit(request.limit());
+    internal::InboxHistoryResponse found = TRY(deps_.inbox.history(call, history));
+    HistoryResponse response;
+    *response.mutable_messages() = std::move(*found.mutable_messages());
+    response.set_more(found.more());
+    return response;
+  }
+
+  Result<ListConversationsResponse> list_conversations(Call& call, const ListConversationsRequest& request) override {
+    internal::InboxConversationsRequest list;
+    list.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    list.set_before_version(request.before_version());
+    list.set_limit(request.limit());
+    internal::InboxConversationsResponse found = TRY(deps_.inbox.conversations(call, list));
+    ListConversationsResponse response;
+    *response.mutable_conversations() = std::move(*found.mutable_conversations());
+    response.set_more(found.more());
+    return response;
+  }
+
+  Result<TypingResponse> typing(Call& call, const TypingRequest& request) override {
+    const uint64_t me = TRY(rpc::caller_of(call)).identity.uin;
+    TRY(api::check_conversation(request.conversation()));
+    const uint64_t peer = request.conversation().id();
+    if (request.conversation().type() != model::k_conversation_direct || !model::is_user(peer) || peer == me) {
+      return Status(Code::invalid, "typing is shown to one other person only");
+    }
+    internal::SignalRequest signal;
+    signal.set_uin(peer);
+    signal.set_grant(TRY(may_write(call, me, peer)));
+    signal.mutable_ring()->set_kind(model::k_ring_kind_typing);
+    signal.mutable_ring()->set_actor(me);
+    signal.mutable_ring()->mutable_conversation()->set_type(model::k_conversation_direct);
+    signal.mutable_ring()->mutable_conversation()->set_id(me);
+    TRY(deps_.presence.signal(call, signal));
+    return TypingResponse();
+  }
+
+ private:
+  Result<std::string> may_write(Call& call, uint64_t me, uint64_t peer) {
+    internal::MayWriteRequest request;
+    request.set_uin(me);
+    request.set_peer(peer);
+    return TRY(deps_.contact.may_write(call, request)).grant();
+  }
+
+  // What the sender's inbox holds goes to the receiver's, with the key and the time that were stored there.
+  Status append_to_peer(Call& call, uint64_t me, uint64_t peer, const std::string& grant, const SendRequest& request,
+                        const internal::AppendResponse& appended) {
+    internal::AppendToPeerRequest to_peer;
+    to_peer.set_uin(peer);
+    to_peer.set_actor(me);
+    to_peer.set_grant(grant);
+    for (int i = 0; i < appended.appended_size(); ++i) {
+      if (appended.appended(i).code() != 0) break;
+      Message& message = *to_peer.add_messages();
+      message = request.messages(i);
+      message.set_sender(me);
+      message.set_key(appended.appended(i).key());
+      message.set_server_time_ms(appended.appended(i).server_time_ms());
+    }
+    if (to_peer.messages_size() == 0) return {};
+    TRY(deps_.inbox.append_to_peer(call, to_peer));
+    return {};
+  }
+
+  static SendResponse answer(const SendRequest& request, const internal::AppendResponse& appended) {
+    SendResponse response;
+    for (int i = 0; i < appended.appended_size(); ++i) {
+      Sent& sent = *response.add_sent();
+      sent.set_client_msg_id(request.messages(i).client_msg_id());
+      sent.set_code(appended.appended(i).code());
+      sent.set_key(appended.appended(i).key());
+      sent.set_server_time_ms(appended.appended(i).server_time_ms());
+      sent.set_position(appended.appended(i).version());
+    }
+    return response;
+  }
+
+  ChatDeps deps_;
+};
+
+}  // namespace
+
+std::unique_ptr<client::ChatService> make_chat(Env&, ChatDeps deps) {
+  return std::make_unique<ChatServiceImpl>(std::move(deps));
+}
+
+}  // namespace hongyan::logic

@@ -1,0 +1,28 @@
+// logic/chat: sending one to one. The life of a message: the contact service signs the right to write, the sender's
+// inbox stores it with an open-send mark, the receiver's inbox stores it, the sender is answered. Both appends are
+// idempotent by message key, so a client may send again whenever it likes; an answer means durable in both inboxes.
+// Should this process die between the two, data/inbox finishes the open send.
+// Errors: not_friend, blocked, client_msg_id_reused, invalid, too_large, no_space and the general ones.
+#pragma once
+
+#include <memory>
+
+#include "api/client/chat.rpc.pb.h"
+#include "api/client/group.rpc.pb.h"
+#include "api/internal/contact.rpc.pb.h"
+#include "api/internal/inbox.rpc.pb.h"
+#include "api/internal/presence.rpc.pb.h"
+#include "runtime/env/env.h"
+
+namespace hongyan::logic {
+
+struct ChatDeps {
+  internal::ContactClient contact;
+  internal::InboxClient inbox;
+  internal::PresenceClient presence;
+  client::GroupChatClient group_chat;
+};
+
+std::unique_ptr<client::ChatService> make_chat(Env& env, ChatDeps deps);
+
+}  // namespace hongyan::logic
