@@ -15,14 +15,20 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "runtime/coro/sanitizers.h"
 #include "runtime/time.h"
 
 namespace hongyan::runtime {
 
 class Scheduler;
 
-// Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs 20 KiB.
+// Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs 20 KiB. The
+// sanitizers' frames are larger.
+#if defined(HONGYAN_ASAN) || defined(HONGYAN_TSAN)
+inline constexpr size_t k_stack_bytes = 256 * 1024;
+#else
 inline constexpr size_t k_stack_bytes = 64 * 1024;
+#endif
 
 // A group of coroutines that dies together: a simulated process. Children are born into their parent's domain.
 using Domain = uint32_t;
@@ -57,12 +63,14 @@ class Scheduler {
   Coroutine* spawn(std::string_view name, std::function<void()> body);
   Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body);
 
-  // Runs until stop(). run_until_idle() runs until nothing is runnable and no timer is set (tests, simulator).
+  // Runs until stop(); a stop() that came before ends it at once. run_until_idle() runs until nothing is runnable
+  // and no timer is set (tests, simulator). run_ready() runs what needs no waiting, and what that makes runnable.
   void run();
   void run_until_idle();
+  void run_ready();
   void stop();  // Any thread.
 
-  // Runs `callback` outside any coroutine, in the next slice. Any thread; the only member that is.
+  // Runs `callback` outside any coroutine, in the next slice. Any thread; with stop(), the only member that is.
   void post(std::function<void()> callback);
 
   // --- for primitives and pollers ---
@@ -77,15 +85,22 @@ class Scheduler {
   void cancel(Coroutine* coroutine);
   bool cancelled(const Coroutine* coroutine) const;
   void yield();  // To the back of the run queue.
+  // Waits for wake() alone: work that is under way and can't be undone, such as a Lane's.
+  void park_uncancellable();
+  // Runs `work` now, to its end, on the thread's own large stack instead of the coroutine's. It must not wait.
+  void run_on_thread_stack(const std::function<void()>& work);
+  Domain running_domain() const;  // 0 outside coroutines.
 
   Time now() const { return now_; }  // Read once per slice of the loop.
   size_t live() const;               // Coroutines that have not ended.
 
-  // A process dies: its coroutines never run again, their stacks are taken back without unwinding. Simulator only.
+  // A process dies: its coroutines never run again, their stacks are taken back without unwinding, their objects
+  // leak. They leave the wait lists they stand in, so those must still exist; what they had locked stays locked.
+  // Not from a coroutine of that domain. Simulator only.
   void kill(Domain domain);
 
  private:
-  friend class Coroutine;
+  static void coroutine_main(void* coroutine) noexcept;
   struct Impl;
   std::unique_ptr<Impl> impl_;
   Coroutine* running_ = nullptr;

@@ -12,6 +12,7 @@
 #include "base/check.h"
 #include "base/result.h"
 #include "runtime/call.h"
+#include "runtime/coro/links.h"
 #include "runtime/coro/scheduler.h"
 
 namespace hongyan::runtime {
@@ -20,16 +21,18 @@ namespace hongyan::runtime {
 class WaitList {
  public:
   WaitList() = default;
-  ~WaitList() { CHECK(waiting_.empty()); }
+  ~WaitList() { CHECK(waiting_.empty()); }  // Wake all first.
   WaitList(const WaitList&) = delete;
   WaitList& operator=(const WaitList&) = delete;
+  // Leaves the list at the instant of deadline or cancel, so no wake_one() is spent on it afterwards.
   Status wait(Time deadline);
-  void wake_one();
+  void wait_uncancellable();
+  bool wake_one();  // False when nobody waits.
   void wake_all();
   bool empty() const { return waiting_.empty(); }
 
  private:
-  std::list<Coroutine*> waiting_;
+  LinkList waiting_;
 };
 
 class Mutex {
@@ -47,7 +50,7 @@ class Mutex {
   Result<Guard> lock(Call& call);
 
  private:
-  void unlock();
+  void unlock();  // Hands over to the first waiter: nobody overtakes.
   bool locked_ = false;
   WaitList waiters_;
 };
@@ -113,8 +116,11 @@ class Nursery {
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
   void spawn(std::string_view name, std::function<void()> body);
-  void cancel();             // Every child's waits fail from now on; new children are born cancelled.
-  Status join(Call& call);   // Waits until all children have ended.
+  void cancel();              // Every child's waits fail from now on; new children are born cancelled.
+  Status join(Call& call);    // Waits until all children have ended.
+  // cancel(), then waits for the end of all children even if the caller is cancelled itself: for cleaning up. Its
+  // length is what the children do between a failed wait and their end.
+  void cancel_and_join();
   size_t live() const { return children_.size(); }
 
  private:

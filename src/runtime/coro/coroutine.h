@@ -1,0 +1,42 @@
+// The control block of a coroutine; for runtime/coro only.
+#pragma once
+
+#include <functional>
+#include <string_view>
+
+#include "base/result.h"
+#include "runtime/coro/links.h"
+#include "runtime/coro/scheduler.h"
+#include "runtime/coro/stack.h"
+#include "runtime/coro/switch.h"
+
+namespace hongyan::runtime {
+
+class Coroutine {
+ public:
+  enum class State { runnable, running, parked, ended, dead };
+  static constexpr size_t k_no_timer = SIZE_MAX;
+
+  Scheduler* scheduler = nullptr;
+  std::string_view name;
+  Domain domain = 0;
+  std::function<void()> body;
+
+  State state = State::runnable;
+  bool cancelled = false;
+  bool cancellable = true;      // While parked: whether cancel() ends the wait.
+  Code outcome = Code::ok;      // Of the last wait.
+
+  Stack stack;                  // Empty before the first run.
+  Fiber fiber;
+
+  Time deadline = k_never;      // Of the timer, if timer_index says there is one.
+  uint64_t timer_order = 0;
+  size_t timer_index = k_no_timer;
+
+  Link run_link{.owner = this};   // In the run queue.
+  Link wait_link{.owner = this};  // In a WaitList.
+  Link all_link{.owner = this};   // Among all coroutines of the scheduler, in order of birth.
+};
+
+}  // namespace hongyan::runtime

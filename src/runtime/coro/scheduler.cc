@@ -1,0 +1,318 @@
+#include "runtime/coro/scheduler.h"
+
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+#include "base/check.h"
+#include "runtime/coro/coroutine.h"
+#include "runtime/coro/timer_heap.h"
+
+namespace hongyan::runtime {
+namespace {
+
+// After so many resumed coroutines, or so much time, the poller is asked for news: a long queue must not starve I/O.
+constexpr int k_slice_coroutines = 256;
+constexpr Duration k_slice_time = 200us;
+constexpr int k_slice_clock_every = 4;  // Reading the clock costs 23 ns.
+// Ended control blocks kept for the next coroutine.
+constexpr size_t k_spare_blocks = 1024;
+
+// The scheduler whose loop this thread is in. Coroutines never change threads, so an address of it kept across a
+// switch stays right.
+thread_local Scheduler* current_scheduler = nullptr;
+
+}  // namespace
+
+struct Scheduler::Impl {
+  Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {}
+
+  Scheduler& self;
+  Poller& poller;
+  StackPool stacks{k_stack_bytes};
+  Fiber loop_fiber;
+  LinkList run_queue;
+  TimerHeap timers;
+  LinkList all;
+  size_t live = 0;
+  Domain domain = 0;  // Of the running coroutine.
+  const std::function<void()>* thread_stack_work = nullptr;
+  std::vector<std::unique_ptr<Coroutine>> spare;
+  std::vector<std::unique_ptr<Coroutine>> dead;  // Kept: their pointers may still be known somewhere.
+
+  std::atomic<bool> stopped{false};
+  std::mutex posted_mutex;
+  std::vector<std::function<void()>> posted;
+
+  bool anything_posted() {
+    std::lock_guard lock(posted_mutex);
+    return !posted.empty();
+  }
+  bool ready() { return !run_queue.empty() || anything_posted(); }
+
+  void interrupt_from_elsewhere() {
+    if (current_scheduler != &self) poller.interrupt();
+  }
+
+  // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
+  void poll(bool may_wait) {
+    Time limit = self.now_;
+    if (may_wait && !ready() && !stopped.load()) limit = timers.empty() ? k_never : timers.first()->deadline;
+    poller.poll(limit);
+    take_in();
+  }
+
+  void take_in() {
+    self.now_ = poller.now();
+    while (!timers.empty() && timers.first()->deadline <= self.now_) unpark(timers.first(), Code::deadline);
+    std::vector<std::function<void()>> callbacks;
+    {
+      std::lock_guard lock(posted_mutex);
+      callbacks.swap(posted);
+    }
+    for (auto& callback : callbacks) callback();
+  }
+
+  void slice() {
+    const Time end = after(self.now_, k_slice_time);
+    for (int i = 1; i <= k_slice_coroutines; ++i) {
+      if (run_queue.empty() || stopped.load(std::memory_order_relaxed)) return;
+      resume(run_queue.pop_front());
+      if (i % k_slice_clock_every == 0 && poller.now() >= end) return;
+    }
+  }
+
+  void unpark(Coroutine* coroutine, Code outcome) {
+    CHECK(coroutine->state == Coroutine::State::parked);
+    timers.remove(coroutine);
+    coroutine->wait_link.unlink();
+    coroutine->outcome = outcome;
+    coroutine->state = Coroutine::State::runnable;
+    run_queue.push_back(coroutine->run_link);
+  }
+
+  void resume(Coroutine* coroutine) {
+    if (coroutine->stack.low == nullptr) {
+      coroutine->stack = stacks.take();
+      prepare_fiber(coroutine->fiber, coroutine->stack, &Scheduler::coroutine_main, coroutine);
+    }
+    coroutine->state = Coroutine::State::running;
+    domain = coroutine->domain;
+    for (;;) {
+      self.running_ = coroutine;
+      switch_fiber(loop_fiber, coroutine->fiber);
+      self.running_ = nullptr;
+      if (thread_stack_work == nullptr) break;
+      (*std::exchange(thread_stack_work, nullptr))();
+    }
+    domain = 0;
+    StackPool::check(coroutine->stack);
+    if (coroutine->state == Coroutine::State::ended) bury(coroutine);
+  }
+
+  // Takes everything from a coroutine that will not run again, and its control block out of the list of all.
+  std::unique_ptr<Coroutine> strip(Coroutine* coroutine) {
+    timers.remove(coroutine);
+    coroutine->wait_link.unlink();
+    coroutine->run_link.unlink();
+    coroutine->all_link.unlink();
+    if (coroutine->stack.low != nullptr) {
+      drop_fiber(coroutine->fiber);
+      stacks.give_back(std::exchange(coroutine->stack, {}));
+    }
+    --live;
+    return std::unique_ptr<Coroutine>(coroutine);
+  }
+
+  void bury(Coroutine* coroutine) {
+    std::unique_ptr<Coroutine> block = strip(coroutine);
+    if (spare.size() < k_spare_blocks) spare.push_back(std::move(block));
+  }
+
+  Coroutine* new_coroutine() {
+    if (spare.empty()) return new Coroutine;
+    Coroutine* coroutine = spare.back().release();
+    spare.pop_back();
+    coroutine->state = Coroutine::State::runnable;
+    coroutine->cancelled = false;
+    return coroutine;
+  }
+
+  // Leaves the running coroutine until something makes it runnable.
+  Code wait(Time deadline, bool cancellable) {
+    Coroutine* coroutine = self.running_;
+    coroutine->cancellable = cancellable;
+    coroutine->state = Coroutine::State::parked;
+    if (deadline != k_never) timers.set(coroutine, deadline);
+    switch_fiber(coroutine->fiber, loop_fiber);
+    return coroutine->outcome;
+  }
+};
+
+namespace {
+
+// Marks this thread as the scheduler's while its loop runs.
+class InLoop {
+ public:
+  explicit InLoop(Scheduler* scheduler) : outer_(current_scheduler) {
+    CHECK(!Scheduler::in_coroutine());
+    current_scheduler = scheduler;
+  }
+  ~InLoop() { current_scheduler = outer_; }
+  InLoop(const InLoop&) = delete;
+  InLoop& operator=(const InLoop&) = delete;
+
+ private:
+  Scheduler* outer_;
+};
+
+}  // namespace
+
+Scheduler::Scheduler(Poller& poller) : impl_(std::make_unique<Impl>(*this, poller)), now_(poller.now()) {}
+
+Scheduler::~Scheduler() { CHECK(impl_->live == 0); }
+
+Scheduler& Scheduler::current() {
+  CHECK(in_coroutine());
+  return *current_scheduler;
+}
+
+bool Scheduler::in_coroutine() { return current_scheduler != nullptr && current_scheduler->running_ != nullptr; }
+
+Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body) {
+  return spawn_in(impl_->domain, name, std::move(body));
+}
+
+Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, std::function<void()> body) {
+  Coroutine* coroutine = impl_->new_coroutine();
+  coroutine->scheduler = this;
+  coroutine->name = name;
+  coroutine->domain = domain;
+  coroutine->body = std::move(body);
+  impl_->all.push_back(coroutine->all_link);
+  impl_->run_queue.push_back(coroutine->run_link);
+  ++impl_->live;
+  return coroutine;
+}
+
+// The first frame of every coroutine. noexcept: an exception that comes here aborts.
+void Scheduler::coroutine_main(void* argument) noexcept {
+  auto* coroutine = static_cast<Coroutine*>(argument);
+  coroutine->body();
+  coroutine->body = nullptr;  // What it captured ends with it, while it can still wait.
+  coroutine->state = Coroutine::State::ended;
+  leave_fiber(coroutine->fiber, coroutine->scheduler->impl_->loop_fiber);
+}
+
+void Scheduler::run() {
+  InLoop in_loop(this);
+  adopt_thread_stack(impl_->loop_fiber);
+  impl_->take_in();
+  for (;;) {
+    impl_->slice();
+    if (impl_->stopped.exchange(false)) return;
+    impl_->poll(true);
+  }
+}
+
+void Scheduler::run_until_idle() {
+  InLoop in_loop(this);
+  adopt_thread_stack(impl_->loop_fiber);
+  impl_->take_in();
+  for (;;) {
+    impl_->slice();
+    if (impl_->stopped.exchange(false)) return;
+    const bool idle = !impl_->ready() && impl_->timers.empty();
+    impl_->poll(!idle);  // Once more without waiting: something may have arrived.
+    if (idle && !impl_->ready() && impl_->timers.empty()) return;
+  }
+}
+
+void Scheduler::run_ready() {
+  InLoop in_loop(this);
+  adopt_thread_stack(impl_->loop_fiber);
+  impl_->poll(false);
+  while (impl_->ready()) {
+    impl_->slice();
+    if (impl_->stopped.exchange(false)) return;
+    impl_->poll(false);
+  }
+}
+
+void Scheduler::stop() {
+  impl_->stopped.store(true);
+  impl_->interrupt_from_elsewhere();
+}
+
+void Scheduler::post(std::function<void()> callback) {
+  {
+    std::lock_guard lock(impl_->posted_mutex);
+    impl_->posted.push_back(std::move(callback));
+  }
+  impl_->interrupt_from_elsewhere();
+}
+
+Status Scheduler::park(Time deadline) {
+  CHECK(running_ != nullptr);
+  if (running_->cancelled) return Status(Code::cancelled, "cancelled");
+  if (deadline <= now_) return Status(Code::deadline, "deadline passed");
+  switch (impl_->wait(deadline, true)) {
+    case Code::ok: return {};
+    case Code::cancelled: return Status(Code::cancelled, "cancelled");
+    default: return Status(Code::deadline, "deadline passed");
+  }
+}
+
+void Scheduler::park_uncancellable() {
+  CHECK(running_ != nullptr);
+  CHECK(impl_->wait(k_never, false) == Code::ok);
+}
+
+void Scheduler::wake(Coroutine* coroutine) {
+  CHECK(coroutine->scheduler == this);
+  if (coroutine->state == Coroutine::State::parked) impl_->unpark(coroutine, Code::ok);
+}
+
+void Scheduler::cancel(Coroutine* coroutine) {
+  CHECK(coroutine->scheduler == this);
+  coroutine->cancelled = true;
+  if (coroutine->state == Coroutine::State::parked && coroutine->cancellable) {
+    impl_->unpark(coroutine, Code::cancelled);
+  }
+}
+
+bool Scheduler::cancelled(const Coroutine* coroutine) const { return coroutine->cancelled; }
+
+void Scheduler::yield() {
+  CHECK(running_ != nullptr);
+  Coroutine* coroutine = running_;
+  coroutine->state = Coroutine::State::runnable;
+  impl_->run_queue.push_back(coroutine->run_link);
+  switch_fiber(coroutine->fiber, impl_->loop_fiber);
+}
+
+void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
+  if (running_ == nullptr) return work();
+  impl_->thread_stack_work = &work;
+  switch_fiber(running_->fiber, impl_->loop_fiber);
+}
+
+Domain Scheduler::running_domain() const { return impl_->domain; }
+
+size_t Scheduler::live() const { return impl_->live; }
+
+void Scheduler::kill(Domain domain) {
+  CHECK(running_ == nullptr || running_->domain != domain);
+  std::vector<Coroutine*> victims;
+  impl_->all.each([&](Coroutine* coroutine) {
+    if (coroutine->domain == domain) victims.push_back(coroutine);
+  });
+  for (Coroutine* victim : victims) {
+    victim->state = Coroutine::State::dead;
+    // What the body captured is not destroyed either: nothing of a dead process runs.
+    new std::function<void()>(std::move(victim->body));
+    impl_->dead.push_back(impl_->strip(victim));
+  }
+}
+
+}  // namespace hongyan::runtime

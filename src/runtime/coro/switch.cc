@@ -1,0 +1,111 @@
+#include "runtime/coro/switch.h"
+
+#include <cxxabi.h>
+
+#include <boost/context/detail/fcontext.hpp>
+
+#include "base/check.h"
+#include "runtime/coro/sanitizers.h"
+
+#ifdef HONGYAN_ASAN
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef HONGYAN_TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+
+namespace hongyan::runtime {
+namespace {
+
+using boost::context::detail::jump_fcontext;
+using boost::context::detail::make_fcontext;
+using boost::context::detail::transfer_t;
+
+struct Transfer {
+  Fiber* from;
+  Fiber* to;
+};
+
+struct ExceptionState {  // __cxa_eh_globals, which <cxxabi.h> leaves opaque.
+  void* caught;
+  unsigned uncaught;
+};
+
+void swap_exception_state(Fiber& from, const Fiber& to) {
+  auto* state = reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
+  from.caught_exceptions = state->caught;
+  from.uncaught_exceptions = state->uncaught;
+  state->caught = to.caught_exceptions;
+  state->uncaught = to.uncaught_exceptions;
+}
+
+void before_jump([[maybe_unused]] void** save, [[maybe_unused]] const Fiber& to) {
+#ifdef HONGYAN_ASAN
+  __sanitizer_start_switch_fiber(save, to.stack_low, to.stack_bytes);
+#endif
+#ifdef HONGYAN_TSAN
+  __tsan_switch_to_fiber(to.sanitizer_fiber, 0);
+#endif
+}
+
+// Now on the stack of `self`; `transfer` says who jumped here.
+void after_jump([[maybe_unused]] Fiber& self, const transfer_t& transfer) {
+  Fiber& from = *static_cast<Transfer*>(transfer.data)->from;
+  from.context = transfer.fctx;
+#ifdef HONGYAN_ASAN
+  __sanitizer_finish_switch_fiber(self.fake_stack, &from.stack_low, &from.stack_bytes);
+#endif
+}
+
+void first_frame(transfer_t transfer) {
+  Fiber& self = *static_cast<Transfer*>(transfer.data)->to;
+  after_jump(self, transfer);
+  self.entry(self.argument);
+  CHECK(false);
+}
+
+}  // namespace
+
+void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(void*), void* argument) {
+  fiber = Fiber{};
+  fiber.entry = entry;
+  fiber.argument = argument;
+  fiber.stack_low = stack.low;
+  fiber.stack_bytes = stack.bytes;
+  fiber.context = make_fcontext(stack.low + stack.bytes, stack.bytes, &first_frame);
+#ifdef HONGYAN_TSAN
+  fiber.sanitizer_fiber = __tsan_create_fiber(0);
+#endif
+}
+
+void adopt_thread_stack([[maybe_unused]] Fiber& fiber) {
+#ifdef HONGYAN_TSAN
+  fiber.sanitizer_fiber = __tsan_get_current_fiber();
+#endif
+}
+
+void switch_fiber(Fiber& from, Fiber& to) {
+  Transfer transfer{&from, &to};
+  swap_exception_state(from, to);
+  before_jump(&from.fake_stack, to);
+  const transfer_t back = jump_fcontext(to.context, &transfer);
+  after_jump(from, back);
+}
+
+void leave_fiber(Fiber& from, Fiber& to) {
+  Transfer transfer{&from, &to};
+  swap_exception_state(from, to);
+  before_jump(nullptr, to);
+  jump_fcontext(to.context, &transfer);
+  CHECK(false);
+  __builtin_unreachable();
+}
+
+void drop_fiber([[maybe_unused]] Fiber& fiber) {
+#ifdef HONGYAN_TSAN
+  if (fiber.sanitizer_fiber != nullptr) __tsan_destroy_fiber(fiber.sanitizer_fiber);
+  fiber.sanitizer_fiber = nullptr;
+#endif
+}
+
+}  // namespace hongyan::runtime

@@ -1,0 +1,21 @@
+#include "runtime/env/env.h"
+
+#include <cstring>
+
+namespace hongyan::runtime {
+
+uint64_t Env::random_u64() {
+  char bytes[8];
+  random(bytes);
+  uint64_t value = 0;
+  std::memcpy(&value, bytes, sizeof(value));
+  return value;
+}
+
+std::string Env::random_bytes(size_t count) {
+  std::string bytes(count, '\0');
+  random(bytes);
+  return bytes;
+}
+
+}  // namespace hongyan::runtime
