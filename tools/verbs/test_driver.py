@@ -1,0 +1,199 @@
+"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order.
+
+A script is any executable file there; it runs from the root of the checkout, says what it does, and passes by exit 0.
+`# timeout: SECONDS` among its first lines changes the default; `# long` makes it part of `test --long` only. A script
+that holds several cases may end with a line `N passed, N failed`, which is then counted instead of 1.
+Environment: HONGYAN_ROOT, HONGYAN_BUILD, HONGYAN_LONG=1 with --long.
+"""
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(os.environ["HONGYAN_ROOT"])
+BUILD = ROOT / "build"
+STAGES = ["build", "check", "unit", "run"]
+SCRIPT_SECONDS_MAX = 600
+UNIT_JOBS = 2
+CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$")
+
+
+class Tally:
+    def __init__(self):
+        self.passed = 0
+        self.failed = []  # Names.
+
+    def add(self, name, ok):
+        if ok:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+
+    def extend(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+
+
+def run(command, **more):
+    sys.stdout.flush()
+    return subprocess.run([str(word) for word in command], cwd=ROOT, **more).returncode
+
+
+def stage_build(arguments):
+    tally = Tally()
+    tally.add("build", run(["bash", ROOT / "tools/verbs/build.sh", "--all"]) == 0)
+    return tally
+
+
+def stage_check(arguments):
+    tally = Tally()
+    tally.add("check", run([sys.executable, ROOT / "tools/check/check.py"]) == 0)
+    for test in sorted((ROOT / "tools").rglob("*_test.py")):
+        print(f"-- {test.relative_to(ROOT)}", flush=True)
+        tally.add(test.relative_to(ROOT).as_posix(), run([sys.executable, test]) == 0)
+    return tally
+
+
+def gtest_cases(report):
+    """(passed, names of the failed) of one gtest program's report."""
+    passed, failed = 0, []
+    for case in xml.etree.ElementTree.parse(report).iter("testcase"):
+        if case.get("status") == "notrun" or case.get("result") in ("suppressed", "skipped"):
+            continue
+        if case.find("failure") is not None:
+            failed.append(f"{case.get('classname')}.{case.get('name')}")
+        else:
+            passed += 1
+    return passed, failed
+
+
+def stage_unit(arguments):
+    """ctest runs the programs; where a program is a gtest one, its cases are counted."""
+    reports = BUILD / "reports"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+    summary = reports / "ctest.junit"
+    run(["ctest", "--test-dir", BUILD, "--output-on-failure", "--parallel", UNIT_JOBS, "--no-tests=ignore",
+         "--output-junit", summary], env={**os.environ, "GTEST_OUTPUT": f"xml:{reports}/", "GTEST_COLOR": "no"})
+    tally = Tally()
+    if not summary.exists():
+        tally.add("ctest", False)
+        return tally
+    for program in xml.etree.ElementTree.parse(summary).iter("testcase"):
+        name = program.get("name")
+        ok = program.get("status") == "run"
+        report = reports / f"{name}_test.xml"
+        passed, failed = gtest_cases(report) if report.exists() else (0, [])
+        tally.passed += passed
+        tally.failed += [f"{name}: {case}" for case in failed]
+        if passed == 0 and not failed or not ok and not failed:
+            tally.add(name, ok)  # Not a gtest program, or one that died before it could report.
+    return tally
+
+
+def script_settings(script):
+    seconds, only_long = SCRIPT_SECONDS_MAX, False
+    with open(script, errors="replace") as lines:
+        for _, line in zip(range(15), lines):
+            found = re.match(r"#\s*timeout:\s*(\d+)\s*$", line)
+            if found:
+                seconds = int(found[1])
+            only_long = only_long or re.match(r"#\s*long\s*$", line) is not None
+    return seconds, only_long
+
+
+def run_script(script, environment, seconds_max):
+    """(exit code, last line). Its output is passed on as it comes; what it leaves running in its session is ended."""
+    process = subprocess.Popen([str(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, start_new_session=True)
+    last = ""
+
+    def give_up(signum, frame):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds_max)
+    try:
+        for line in process.stdout:
+            text = line.decode(errors="replace")
+            sys.stdout.write("   " + text)
+            sys.stdout.flush()
+            last = text.strip() or last
+        code = process.wait()
+    except TimeoutError:
+        print(f"   not done after {seconds_max} s", flush=True)
+        code = 124
+    finally:
+        signal.alarm(0)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        process.wait()
+    return code, last
+
+
+def stage_run(arguments):
+    tally = Tally()
+    scripts = [path for path in sorted((ROOT / "tests/run.d").glob("*")) if path.is_file() and os.access(path, os.X_OK)]
+    environment = {**os.environ, "HONGYAN_BUILD": str(BUILD), "PYTHONUNBUFFERED": "1"}
+    for script in scripts:
+        if arguments.script and arguments.script not in script.name:
+            continue
+        seconds_max, only_long = script_settings(script)
+        if only_long and not arguments.long:
+            continue
+        print(f"-- tests/run.d/{script.name}", flush=True)
+        start = time.monotonic()
+        code, last = run_script(script, environment, seconds_max)
+        closing = CLOSING.match(last)
+        if closing and int(closing[1]) + int(closing[2]) > 0 and (code == 0) == (int(closing[2]) == 0):
+            tally.passed += int(closing[1])
+            tally.failed += [script.name] * int(closing[2])
+        else:
+            tally.add(script.name, code == 0)
+        print(f"   {'ok' if code == 0 else f'FAILED (exit {code})'} after {time.monotonic() - start:.1f} s", flush=True)
+    return tally
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./hongyan test", description="Builds everything and runs every test.")
+    parser.add_argument("--long", action="store_true", help="also what takes longer than the usual budget")
+    parser.add_argument("--stage", choices=STAGES, action="append", help="only this stage (may be given again)")
+    parser.add_argument("--script", help="of stage run, only scripts whose name contains this")
+    arguments = parser.parse_args()
+    if arguments.long:
+        os.environ["HONGYAN_LONG"] = "1"
+    stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run}
+    chosen = arguments.stage or (["run"] if arguments.script else STAGES)
+
+    total, table = Tally(), []
+    for name in STAGES:
+        if name not in chosen:
+            continue
+        print(f"== {name}", flush=True)
+        start = time.monotonic()
+        tally = stages[name](arguments)
+        table.append((name, time.monotonic() - start, tally))
+        total.extend(tally)
+        if name == "build" and tally.failed:
+            break  # The other stages would test the last build.
+
+    print("\nstage       seconds   passed   failed")
+    for name, seconds, tally in table:
+        print(f"{name:10} {seconds:8.1f} {tally.passed:8} {len(tally.failed):8}")
+    print(f"{'all':10} {sum(row[1] for row in table):8.1f}")
+    for name in total.failed:
+        print(f"failed: {name}")
+    print(f"{total.passed} passed, {len(total.failed)} failed")
+    return 1 if total.failed or total.passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,22 @@
+# Builds and runs one of the programs behind the verbs sim, bench, client, chat, backup and restore.
+set -euo pipefail
+. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+
+verb=$1
+shift
+case $verb in
+  sim) program=hongyan-sim words=() ;;
+  bench) program=hongyan-bench words=() ;;
+  client) program=hongyan-client words=() ;;
+  chat) program=hongyan-client words=(chat) ;;
+  backup | restore) program=hongyan-server words=("$verb") ;;
+esac
+
+setup build
+configure build -DCMAKE_BUILD_TYPE=RelWithDebInfo
+if ! has_output build bin/$program; then
+  echo "hongyan: '$verb' is not there yet ($program is not part of this build)" >&2
+  exit 2
+fi
+build_quietly build bin/$program >&2
+exec "$HONGYAN_ROOT/build/bin/$program" "${words[@]}" "$@"

@@ -1,0 +1,54 @@
+# Builds what is needed and runs the server, in the foreground or detached. The server itself prints its URL and the
+# line `ready {...}`; every option but --detach is the server's.
+set -euo pipefail
+. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+
+data=${HONGYAN_DATA:-$HONGYAN_ROOT/data} detach= help=
+passed=()
+while [ $# -gt 0 ]; do
+  case $1 in
+    --data)
+      [ $# -ge 2 ] || { echo "hongyan: --data wants a directory" >&2; exit 2; }
+      data=$2
+      shift ;;
+    --data=*) data=${1#--data=} ;;
+    --detach) detach=1 ;;
+    --help) help=1 ;;
+    *) passed+=("$1") ;;
+  esac
+  shift
+done
+server=$HONGYAN_ROOT/build/bin/hongyan-server
+
+if [ -n "$help" ]; then
+  cat <<'TEXT'
+usage: ./hongyan up [--data DIR] [--port P] [--listen ADDR] [--demo] [--tls-cert FILE --tls-key FILE] [--detach] ...
+  --data DIR   where everything is kept; data/ in the checkout unless told
+  --detach     return when the server is ready; './hongyan down' stops it
+All other options are the server's:
+TEXT
+  [ -x "$server" ] && exec "$server" --help
+  echo "  (build it first to see them: ./hongyan build)"
+  exit 0
+fi
+
+web=$HONGYAN_ROOT/clients/web
+groups=(build)
+[ -f "$web/package.json" ] && groups+=(web)
+setup "${groups[@]}"
+configure build -DCMAKE_BUILD_TYPE=RelWithDebInfo
+if ! has_output build bin/hongyan-server; then
+  echo "hongyan: the server is not there yet (hongyan-server is not part of this build)" >&2
+  exit 2
+fi
+[ -x "$server" ] || echo "hongyan: building the server; the first time takes a few minutes"
+build_quietly build bin/hongyan-server
+if [ -f "$web/package.json" ]; then
+  bash "$HONGYAN_ROOT/tools/verbs/web_build.sh"
+  export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
+fi
+
+if [ -n "$detach" ]; then
+  exec python3 "$HONGYAN_ROOT/tools/verbs/detach.py" "$data" "$server" --data "$data" "${passed[@]}"
+fi
+exec "$server" --data "$data" "${passed[@]}"
