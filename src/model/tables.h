@@ -13,6 +13,7 @@ inline constexpr uint16_t k_table_device = 4;        // data/device, by uin
 inline constexpr uint16_t k_table_contact = 5;       // data/contact, by uin; tracked
 inline constexpr uint16_t k_table_inbox = 6;         // data/inbox, by uin
 inline constexpr uint16_t k_table_group = 7;         // data/group, by group id
+inline constexpr uint16_t k_table_group_attempt = 8; // data/group, by creator and client_group_id
 
 struct TableName {
   uint16_t id;
@@ -23,7 +24,7 @@ inline constexpr TableName k_tables[] = {
     {k_table_account, "account", true},   {k_table_account_name, "account_name", false},
     {k_table_id_block, "id_block", false}, {k_table_device, "device", false},
     {k_table_contact, "contact", true},   {k_table_inbox, "inbox", false},
-    {k_table_group, "group", false},
+    {k_table_group, "group", false},      {k_table_group_attempt, "group_attempt", false},
 };
 
 // Tags of work marks. On disk: never renumber.

@@ -76,8 +76,10 @@ class ChatServiceImpl : public ChatService {
   }
 
   Result<HistoryResponse> history(Call& call, const HistoryRequest& request) override {
+    const uint64_t me = TRY(rpc::caller_of(call)).identity.uin;
+    if (model::is_group(request.conversation().id())) return group_history(call, me, request);
     internal::InboxHistoryRequest history;
-    history.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    history.set_uin(me);
     *history.mutable_conversation() = request.conversation();
     history.set_before_position(request.before_position());
     history.set_limit(request.limit());
@@ -119,6 +121,19 @@ class ChatServiceImpl : public ChatService {
   }
 
  private:
+  Result<HistoryResponse> group_history(Call& call, uint64_t me, const HistoryRequest& request) {
+    internal::GroupHistoryRequest history;
+    history.set_uin(me);
+    history.set_group(request.conversation().id());
+    history.set_before_seq(request.before_position());
+    history.set_limit(request.limit());
+    internal::GroupHistoryResponse found = TRY(deps_.group.history(call, history));
+    HistoryResponse response;
+    *response.mutable_messages() = std::move(*found.mutable_messages());
+    response.set_more(found.more());
+    return response;
+  }
+
   Result<std::string> may_write(Call& call, uint64_t me, uint64_t peer) {
     internal::MayWriteRequest request;
     request.set_uin(me);

@@ -10,6 +10,7 @@
 #include "api/client/chat.rpc.pb.h"
 #include "api/client/group.rpc.pb.h"
 #include "api/internal/contact.rpc.pb.h"
+#include "api/internal/group.rpc.pb.h"
 #include "api/internal/inbox.rpc.pb.h"
 #include "api/internal/presence.rpc.pb.h"
 #include "runtime/env/env.h"
@@ -19,6 +20,7 @@ namespace hongyan::logic {
 struct ChatDeps {
   internal::ContactClient contact;
   internal::InboxClient inbox;
+  internal::GroupClient group;
   internal::PresenceClient presence;
   client::GroupChatClient group_chat;
 };
