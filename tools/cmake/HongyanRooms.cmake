@@ -107,8 +107,10 @@ function(hongyan_protos target)
     endif()
     add_custom_command(
       OUTPUT ${outputs}
-      COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR}/src --cpp_out=${HONGYAN_GEN} ${plugin} ${CMAKE_SOURCE_DIR}/src/${proto}
+      COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR}/src --cpp_out=${HONGYAN_GEN} ${plugin}
+              --dependency_out=${HONGYAN_GEN}/${stem}.d ${CMAKE_SOURCE_DIR}/src/${proto}
       DEPENDS ${CMAKE_SOURCE_DIR}/src/${proto} ${plugin_dependency}
+      DEPFILE ${HONGYAN_GEN}/${stem}.d  # Imported files.
       VERBATIM)
     foreach(output ${outputs})
       if(output MATCHES "\\.cc$")

@@ -1,0 +1,70 @@
+#include "rpc/guard.h"
+
+#include <algorithm>
+
+namespace hongyan::rpc {
+
+void Revocations::revoke_below(uint64_t uin, const std::string& device, uint32_t epoch, int64_t until_ms) {
+  Lowest& lowest = lowest_.try_emplace({uin, device}, Lowest{.epoch = 0, .until_ms = until_ms}).first->second;
+  lowest.epoch = std::max(lowest.epoch, epoch);  // A late, older revocation takes nothing back.
+  lowest.until_ms = std::max(lowest.until_ms, until_ms);
+}
+
+bool Revocations::revoked(const Identity& identity) const {
+  const auto found = lowest_.find({identity.uin, identity.device});
+  return found != lowest_.end() && identity.epoch < found->second.epoch;
+}
+
+void Revocations::trim(int64_t now_ms) {
+  std::erase_if(lowest_, [now_ms](const auto& entry) { return entry.second.until_ms <= now_ms; });
+}
+
+Guard::Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations)
+    : env_(env),
+      audience_(std::move(audience)),
+      own_(std::move(own)),
+      issuers_(std::move(issuers)),
+      revocations_(revocations) {}
+
+namespace {
+
+bool owns(const MethodPolicy& policy, const Caller& caller, const Message& request) {
+  if (policy.owner == nullptr || !caller.service.empty()) return false;
+  if (policy.owner(request) != caller.identity.uin) return false;
+  return policy.device == nullptr || policy.device(request) == caller.identity.device;
+}
+
+bool is_listed(const MethodPolicy& policy, const Caller& caller) {
+  return !caller.service.empty() && std::ranges::find(policy.services, caller.service) != policy.services.end();
+}
+
+// A grant is the actor's and goes with the actor's ticket; a job grant is presented by the service that does the work.
+bool is_granted(const MethodPolicy& policy, const AudienceKeys& issuers, const Caller& caller, const Message& request,
+                int64_t now_ms) {
+  if (policy.grant == nullptr) return false;
+  const auto issuer = issuers.find(policy.grant_issuer);
+  if (issuer == issuers.end()) return false;
+  const Result<Grant> grant = check_grant(issuer->second, policy.grant(request), now_ms);
+  if (!grant.ok() || grant->issuer != policy.grant_issuer) return false;
+  if (grant->right != policy.grant_right || grant->object != policy.grant_object(request)) return false;
+  return grant->job ? !caller.service.empty() : caller.service.empty() && grant->actor == caller.identity.uin;
+}
+
+}  // namespace
+
+Status Guard::before(Call& call, const MethodInfo& method, const Message& request) {
+  if (call.ticket == nullptr) return Status(Code::unauthenticated, "the call has no ticket");
+  const int64_t now_ms = env_.utc_ms();
+  const Caller caller = TRY(check_call_ticket(own_, audience_, *call.ticket, now_ms));
+  if (caller.service.empty() && revocations_.revoked(caller.identity)) {
+    return Status(Code::unauthenticated, "the ticket is revoked");
+  }
+  const MethodPolicy& policy = method.policy;
+  if (policy.is_public || owns(policy, caller, request) || is_listed(policy, caller) ||
+      is_granted(policy, issuers_, caller, request, now_ms)) {
+    return {};
+  }
+  return Status(Code::forbidden, "the ticket gives no right to " + std::string(method.full_name));
+}
+
+}  // namespace hongyan::rpc
