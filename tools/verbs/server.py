@@ -39,7 +39,7 @@ def find(data):
     try:
         known = json.loads((data / "server.json").read_text())
         pid = int(known["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     if process_name(pid) != "hongyan-server" or ended(pid):
         return None
