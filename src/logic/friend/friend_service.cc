@@ -1,8 +1,6 @@
 #include "logic/friend/friend_service.h"
 
-#include <map>
-
-#include "model/limits.h"
+#include "api/internal/profiles.h"
 #include "rpc/ticket.h"
 
 namespace hongyan::logic {
@@ -56,15 +54,7 @@ class FriendServiceImpl : public FriendService {
     ListContactsResponse response;
     *response.mutable_contacts() = std::move(*edges.mutable_contacts());
     response.set_more(edges.more());
-    internal::ProfilesRequest profiles;
-    for (const Contact& contact : response.contacts()) profiles.add_uins(contact.uin());
-    std::map<uint64_t, Profile> by_uin;
-    for (Profile& profile : *TRY(deps_.account.profiles(call, profiles)).mutable_profiles()) {
-      by_uin[profile.uin()] = std::move(profile);
-    }
-    for (Contact& contact : *response.mutable_contacts()) {
-      if (auto found = by_uin.find(contact.uin()); found != by_uin.end()) *contact.mutable_profile() = found->second;
-    }
+    TRY(api::fill_profiles(call, deps_.account, *response.mutable_contacts()));
     return response;
   }
 

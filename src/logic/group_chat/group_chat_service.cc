@@ -1,9 +1,9 @@
 #include "logic/group_chat/group_chat_service.h"
 
-#include <map>
 #include <set>
 
 #include "api/client/checks.h"
+#include "api/internal/profiles.h"
 #include "model/error_code.h"
 #include "model/kinds.h"
 #include "model/limits.h"
@@ -125,16 +125,7 @@ class GroupChatServiceImpl : public GroupChatService {
     Response response;
     Group& group = *response.mutable_group();
     group = std::move(*from.mutable_group());
-    internal::ProfilesRequest profiles;
-    for (const GroupMember& member : group.members()) profiles.add_uins(member.uin());
-    if (profiles.uins_size() == 0) return response;
-    std::map<uint64_t, Profile> by_uin;
-    for (Profile& profile : *TRY(deps_.account.profiles(call, profiles)).mutable_profiles()) {
-      by_uin[profile.uin()] = std::move(profile);
-    }
-    for (GroupMember& member : *group.mutable_members()) {
-      if (auto found = by_uin.find(member.uin()); found != by_uin.end()) *member.mutable_profile() = found->second;
-    }
+    TRY(api::fill_profiles(call, deps_.account, *group.mutable_members()));
     return response;
   }
 

@@ -210,7 +210,8 @@ class LoginServiceImpl : public LoginService {
   }
 
   Status close_others(Call& call, const rpc::Identity& me) {
-    for (const Device& device : TRY(devices_of(call, me.uin)).devices()) {
+    const internal::ListDevicesResponse mine = TRY(devices_of(call, me.uin));
+    for (const Device& device : mine.devices()) {
       if (device.id() == me.device) continue;
       internal::CloseSessionRequest close;
       close.set_uin(me.uin);

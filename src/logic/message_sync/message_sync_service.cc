@@ -1,8 +1,8 @@
 #include "logic/message_sync/message_sync_service.h"
 
 #include <algorithm>
-#include <map>
 
+#include "api/internal/profiles.h"
 #include "logic/message_sync/snapshot.h"
 #include "model/kinds.h"
 #include "model/limits.h"
@@ -105,15 +105,8 @@ class MessageSyncServiceImpl : public MessageSyncService {
   }
 
   Status add_contact_page(Call& call, internal::ContactChangesResponse& changed, SyncResponse& response) {
-    if (changed.contacts_size() == 0) return {};
-    internal::ProfilesRequest profiles;
-    for (const Contact& contact : changed.contacts()) profiles.add_uins(contact.uin());
-    std::map<uint64_t, Profile> by_uin;
-    for (Profile& profile : *TRY(deps_.account.profiles(call, profiles)).mutable_profiles()) {
-      by_uin[profile.uin()] = std::move(profile);
-    }
+    TRY(api::fill_profiles(call, deps_.account, *changed.mutable_contacts()));
     for (Contact& contact : *changed.mutable_contacts()) {
-      if (auto found = by_uin.find(contact.uin()); found != by_uin.end()) *contact.mutable_profile() = found->second;
       *response.add_entries()->mutable_contact() = std::move(contact);
     }
     return {};
