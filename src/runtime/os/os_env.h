@@ -2,6 +2,7 @@
 // which maps stacks).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -17,7 +18,11 @@ struct OsEnvOptions {
 // The scheduler of the Env runs on the thread that calls env->scheduler().run().
 std::unique_ptr<Env> make_os_env(const OsEnvOptions& options);
 
-// SIGTERM and SIGINT stop the scheduler instead of ending the process; SIGPIPE is ignored.
+// SIGTERM and SIGINT stop the scheduler instead of ending the process; a second one ends it. SIGPIPE is ignored.
+// Call it on the loop's thread, before any other thread is started. `env` is one of make_os_env.
 void stop_on_signals(Env& env);
+
+// The environment variables of this process, for Config::load.
+std::map<std::string, std::string> environment_variables();
 
 }  // namespace hongyan::runtime

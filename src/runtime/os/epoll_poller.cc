@@ -1,0 +1,82 @@
+#include "runtime/os/epoll_poller.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "base/check.h"
+#include "runtime/os/clock.h"
+
+namespace hongyan::runtime {
+namespace {
+
+// Events taken per turn: enough to amortise the call, few enough that timers are not late.
+constexpr int k_events_max = 256;
+// The longest sleep, so that a time far away does not overflow what the kernel counts in.
+constexpr Duration k_sleep_max = 1h;
+
+}  // namespace
+
+EpollPoller::EpollPoller() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wakeup_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+  CHECK(epoll_ >= 0 && wakeup_ >= 0);
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLET;
+  event.data.ptr = nullptr;  // Means: only a wakeup.
+  CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_, &event) == 0);
+}
+
+EpollPoller::~EpollPoller() {
+  close(wakeup_);
+  close(epoll_);
+}
+
+Time EpollPoller::now() { return monotonic_now(); }
+
+int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
+  const Time start = now();
+  const Duration sleep = limit <= start ? Duration(0) : std::min(limit - start, k_sleep_max);
+  timespec timeout{};
+  timeout.tv_sec = sleep / 1s;
+  timeout.tv_nsec = sleep % 1s / 1ns;
+  const int count = epoll_pwait2(epoll_, events, events_max, &timeout, nullptr);
+  if (count >= 0 || errno == EINTR) return std::max(count, 0);
+  CHECK(errno == ENOSYS || errno == EPERM);  // Before Linux 5.11, or refused by a sandbox: whole milliseconds.
+  const auto whole = std::chrono::ceil<std::chrono::milliseconds>(sleep);
+  return std::max(epoll_wait(epoll_, events, events_max, static_cast<int>(whole.count())), 0);
+}
+
+void EpollPoller::poll(Time limit) {
+  epoll_event events[k_events_max];
+  const int count = wait(events, k_events_max, limit);
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.ptr != nullptr) {
+      static_cast<Watcher*>(events[i].data.ptr)->on_events(events[i].events);
+      continue;
+    }
+    uint64_t times = 0;
+    [[maybe_unused]] const ssize_t ignored = read(wakeup_, &times, sizeof(times));
+    // After reading, or a write in between would be drained and the flag stay up. An interrupt() that finds the flag
+    // still up needs no write: this poll is about to return.
+    wakeup_pending_.store(false);
+  }
+}
+
+void EpollPoller::interrupt() {
+  if (wakeup_pending_.exchange(true)) return;
+  const uint64_t once = 1;
+  [[maybe_unused]] const ssize_t ignored = write(wakeup_, &once, sizeof(once));
+}
+
+bool EpollPoller::add(int descriptor, Watcher* watcher) {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = watcher;
+  return epoll_ctl(epoll_, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+void EpollPoller::remove(int descriptor) { epoll_ctl(epoll_, EPOLL_CTL_DEL, descriptor, nullptr); }
+
+}  // namespace hongyan::runtime

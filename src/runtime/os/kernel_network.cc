@@ -1,0 +1,241 @@
+#include "runtime/os/kernel_network.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "runtime/coro/sync.h"
+#include "runtime/os/address.h"
+#include "runtime/os/errors.h"
+
+namespace hongyan::runtime {
+namespace {
+
+// Connections the kernel keeps before accept(); it cuts this to net.core.somaxconn.
+constexpr int k_backlog = 4096;
+// Without descriptors or memory accept() fails at once and for as long as they are missing: try this often only.
+constexpr Duration k_accept_pause = 100ms;
+// Operations that found the socket ready in a row before the others have their turn: a peer that sends without pause
+// would hold the loop otherwise.
+constexpr int k_ready_in_a_row_max = 16;
+
+// A watched descriptor. Shared: whoever waits in it holds it, so its owner may close and drop it at any time.
+class Socket : public Watcher {
+ public:
+  Socket(EpollPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
+  ~Socket() override { close(); }
+
+  bool watch() { return poller_.add(descriptor_, this); }
+  int descriptor() const { return descriptor_; }
+  bool closed() const { return descriptor_ < 0; }
+
+  void close() {
+    if (closed()) return;
+    poller_.remove(descriptor_);
+    ::close(std::exchange(descriptor_, -1));
+    readable_.wake_all();
+    writable_.wake_all();
+    paused_.wake_all();
+  }
+
+  // Edge-triggered: only after the kernel has said EAGAIN. Code::closed when close() ended it.
+  Status wait_readable(Time deadline) { return wait(readable_, deadline); }
+  Status wait_writable(Time deadline) { return wait(writable_, deadline); }
+  // Until close(): not woken by events.
+  Status pause(Time deadline) { return wait(paused_, deadline); }
+
+  void on_events(uint32_t events) override {
+    const uint32_t both = EPOLLERR | EPOLLHUP;
+    if ((events & (EPOLLIN | EPOLLRDHUP | both)) != 0) readable_.wake_all();
+    if ((events & (EPOLLOUT | both)) != 0) writable_.wake_all();
+  }
+
+ private:
+  Status wait(WaitList& list, Time deadline) {
+    TRY(list.wait(deadline));
+    if (closed()) return Status(Code::closed, "closed");
+    return {};
+  }
+
+  EpollPoller& poller_;
+  int descriptor_;
+  WaitList readable_;
+  WaitList writable_;
+  WaitList paused_;
+};
+
+void set_option(int descriptor, int level, int name, int value) {
+  setsockopt(descriptor, level, name, &value, sizeof(value));  // An older kernel may lack one; nothing rests on it.
+}
+
+bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
+
+class KernelStream : public Stream {
+ public:
+  KernelStream(std::shared_ptr<Socket> socket, std::string peer)
+      : socket_(std::move(socket)), peer_(std::move(peer)) {
+    set_option(socket_->descriptor(), IPPROTO_TCP, TCP_NODELAY, 1);
+  }
+  ~KernelStream() override { socket_->close(); }
+
+  Result<size_t> read(Call& call, std::span<char> into) override {
+    const std::shared_ptr<Socket> socket = socket_;
+    TRY(take_turns(*socket));
+    if (into.empty()) return size_t{0};  // recv() of nothing would look like the end.
+    for (;;) {
+      const ssize_t got = ::recv(socket->descriptor(), into.data(), into.size(), 0);
+      if (got >= 0) return static_cast<size_t>(got);
+      if (errno == EINTR) continue;
+      if (!would_block(errno)) return network_error(errno, "read");
+      TRY(socket->wait_readable(call.deadline));
+    }
+  }
+
+  Status write(Call& call, std::string_view bytes) override {
+    const std::shared_ptr<Socket> socket = socket_;
+    TRY(take_turns(*socket));
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(socket->descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent >= 0) {
+        bytes.remove_prefix(static_cast<size_t>(sent));
+      } else if (would_block(errno)) {
+        TRY(socket->wait_writable(call.deadline));
+      } else if (errno != EINTR) {
+        return network_error(errno, "write");
+      }
+    }
+    return {};
+  }
+
+  void close() override { socket_->close(); }
+  std::string peer() const override { return peer_; }
+
+ private:
+  // A wait would not do: an operation that is ready must not fail by the deadline.
+  Status take_turns(Socket& socket) {
+    if (!socket.closed() && ++operations_ % k_ready_in_a_row_max == 0) Scheduler::current().yield();
+    if (socket.closed()) return Status(Code::closed, "closed");
+    return {};
+  }
+
+  std::shared_ptr<Socket> socket_;
+  std::string peer_;
+  unsigned operations_ = 0;
+};
+
+class KernelListener : public Listener {
+ public:
+  KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller, Counter& refused, Log& log)
+      : socket_(std::move(socket)), address_(std::move(address)), poller_(poller), refused_(refused), log_(log) {}
+  ~KernelListener() override { socket_->close(); }
+
+  Result<std::unique_ptr<Stream>> accept(Call& call) override {
+    const std::shared_ptr<Socket> socket = socket_;
+    for (;;) {
+      if (socket->closed()) return Status(Code::closed, "closed");
+      Address peer;
+      peer.bytes = sizeof(peer.storage);
+      const int number = ::accept4(socket->descriptor(), peer.get(), &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (number >= 0) {
+        auto accepted = std::make_shared<Socket>(poller_, number);
+        if (accepted->watch()) return std::unique_ptr<Stream>(new KernelStream(std::move(accepted), to_text(peer)));
+        TRY(out_of_resources(*socket, call, ENOSPC));
+      } else if (would_block(errno)) {
+        TRY(socket->wait_readable(call.deadline));
+      } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        TRY(out_of_resources(*socket, call, errno));
+      } else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EOPNOTSUPP) {
+        return network_error(errno, "accept");
+      }
+      // Else one connection failed before it was accepted, as accept(2) warns: on to the next.
+    }
+  }
+
+  std::string address() const override { return address_; }
+  void close() override { socket_->close(); }
+
+ private:
+  Status out_of_resources(Socket& socket, Call& call, int error) {
+    refused_.add(1);
+    Scheduler& scheduler = Scheduler::current();
+    if (scheduler.now() >= log_again_) {
+      log_.error("net: cannot accept at {}: {}", address_, std::strerror(error));
+      log_again_ = after(scheduler.now(), 10s);
+    }
+    const Time end = after(scheduler.now(), k_accept_pause);
+    const Status status = socket.pause(std::min(end, call.deadline));
+    if (status.code() == Code::deadline && end < call.deadline) return {};
+    return status;
+  }
+
+  std::shared_ptr<Socket> socket_;
+  std::string address_;
+  EpollPoller& poller_;
+  Counter& refused_;
+  Log& log_;
+  Time log_again_ = Time::min();
+};
+
+// A connect to a free port of this machine may get that very port as its own and reach itself.
+bool connected_to_itself(int descriptor) {
+  Address self;
+  Address peer;
+  self.bytes = peer.bytes = sizeof(self.storage);
+  return getsockname(descriptor, self.get(), &self.bytes) == 0 &&
+         getpeername(descriptor, peer.get(), &peer.bytes) == 0 && to_text(self) == to_text(peer);
+}
+
+}  // namespace
+
+KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log)
+    : poller_(poller),
+      accepts_refused_(counters.counter("hongyan_net_accepts_refused",
+                                        "Attempts to accept a connection that failed for want of descriptors or memory")),
+      log_(log) {}
+
+Result<std::unique_ptr<Listener>> KernelNetwork::listen(const std::string& text) {
+  Address address = TRY(parse_address(text));
+  const int number = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (number < 0) return network_error(errno, text);
+  auto socket = std::make_shared<Socket>(poller_, number);
+  set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
+  if (::bind(number, address.get(), address.bytes) != 0) return network_error(errno, text);
+  if (::listen(number, k_backlog) != 0) return network_error(errno, text);
+  if (!socket->watch()) return network_error(ENOSPC, text);
+  address.bytes = sizeof(address.storage);
+  getsockname(number, address.get(), &address.bytes);
+  return std::unique_ptr<Listener>(
+      new KernelListener(std::move(socket), to_text(address), poller_, accepts_refused_, log_));
+}
+
+Result<std::unique_ptr<Stream>> KernelNetwork::connect(Call& call, const std::string& text) {
+  const Address address = TRY(parse_address(text));
+  const int number = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (number < 0) return Status(Code::unavailable, text + ": " + std::strerror(errno));
+  auto socket = std::make_shared<Socket>(poller_, number);
+  const auto failed = [&](int error) { return Status(Code::unavailable, text + ": " + std::strerror(error)); };
+  if (!socket->watch()) return failed(ENOSPC);
+  if (::connect(number, address.get(), address.bytes) != 0) {
+    if (errno != EINPROGRESS && errno != EINTR) return failed(errno);
+    for (;;) {
+      TRY(socket->wait_writable(call.deadline));
+      int error = 0;
+      socklen_t bytes = sizeof(error);
+      getsockopt(number, SOL_SOCKET, SO_ERROR, &error, &bytes);
+      if (error != 0) return failed(error);
+      Address peer;
+      peer.bytes = sizeof(peer.storage);
+      if (getpeername(number, peer.get(), &peer.bytes) == 0) break;
+      // The event of the socket's birth (EPOLLHUP, not yet connected): wait for the real one.
+    }
+  }
+  if (connected_to_itself(number)) return failed(ECONNREFUSED);
+  return std::unique_ptr<Stream>(new KernelStream(std::move(socket), text));
+}
+
+}  // namespace hongyan::runtime

@@ -1,0 +1,23 @@
+// TCP of the kernel: sockets that never block, watched by one EpollPoller. See Network for the promises.
+#pragma once
+
+#include "runtime/counters/counters.h"
+#include "runtime/env/env.h"
+#include "runtime/log/log.h"
+#include "runtime/os/epoll_poller.h"
+
+namespace hongyan::runtime {
+
+class KernelNetwork : public Network {
+ public:
+  KernelNetwork(EpollPoller& poller, Counters& counters, Log& log);
+  Result<std::unique_ptr<Listener>> listen(const std::string& address) override;
+  Result<std::unique_ptr<Stream>> connect(Call& call, const std::string& address) override;
+
+ private:
+  EpollPoller& poller_;
+  Counter& accepts_refused_;
+  Log& log_;
+};
+
+}  // namespace hongyan::runtime

@@ -1,0 +1,120 @@
+#include "runtime/os/os_env.h"
+
+#include <signal.h>
+#include <sys/random.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "base/check.h"
+#include "runtime/counters/counters.h"
+#include "runtime/os/clock.h"
+#include "runtime/os/epoll_poller.h"
+#include "runtime/os/kernel_disk.h"
+#include "runtime/os/kernel_network.h"
+#include "runtime/os/line_log.h"
+#include "runtime/os/thread_lane.h"
+
+namespace hongyan::runtime {
+namespace {
+
+// Turns the first SIGTERM or SIGINT into stop().
+class StopSignals : public Watcher {
+ public:
+  StopSignals(EpollPoller& poller, Scheduler& scheduler, Log& log) : poller_(poller), scheduler_(scheduler), log_(log) {
+    sigemptyset(&signals_);
+    sigaddset(&signals_, SIGTERM);
+    sigaddset(&signals_, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
+    descriptor_ = signalfd(-1, &signals_, SFD_NONBLOCK | SFD_CLOEXEC);
+    CHECK(descriptor_ >= 0 && poller_.add(descriptor_, this));
+  }
+  ~StopSignals() override {
+    poller_.remove(descriptor_);
+    close(descriptor_);
+    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);
+  }
+
+  void on_events(uint32_t) override {
+    signalfd_siginfo info{};
+    if (read(descriptor_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
+    log_.info("runtime: stopping on signal {}", info.ssi_signo);
+    pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // Whoever asks twice does not want to wait.
+    scheduler_.stop();
+  }
+
+ private:
+  EpollPoller& poller_;
+  Scheduler& scheduler_;
+  Log& log_;
+  sigset_t signals_;
+  int descriptor_ = -1;
+};
+
+class OsEnv : public Env {
+ public:
+  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path) {}
+
+  Scheduler& scheduler() override { return scheduler_; }
+  Time now() override { return scheduler_.now(); }
+  int64_t utc_ms() override { return utc_milliseconds(); }
+
+  void random(std::span<char> into) override {
+    while (!into.empty()) {
+      const ssize_t got = getrandom(into.data(), into.size(), 0);
+      CHECK(got > 0 || errno == EINTR);
+      if (got > 0) into = into.subspan(static_cast<size_t>(got));
+    }
+  }
+
+  Network& network() override { return network_; }
+  Disk& disk() override { return disk_; }
+  std::unique_ptr<Lane> make_lane(std::string_view name, int threads) override {
+    return std::make_unique<ThreadLane>(scheduler_, name, threads);
+  }
+  Lane& pool() override {
+    if (pool_ == nullptr) pool_ = make_lane("pool", options_.pool_threads);
+    return *pool_;
+  }
+  Counters& counters() override { return counters_; }
+  Log& log() override { return log_; }
+
+  void stop_on_signals() {
+    signal(SIGPIPE, SIG_IGN);
+    if (signals_ == nullptr) signals_ = std::make_unique<StopSignals>(poller_, scheduler_, log_);
+  }
+
+ private:
+  OsEnvOptions options_;
+  LineLog log_;
+  Counters counters_;
+  EpollPoller poller_;
+  Scheduler scheduler_{poller_};
+  KernelNetwork network_{poller_, counters_, log_};
+  KernelDisk disk_;
+  std::unique_ptr<Lane> pool_;
+  std::unique_ptr<StopSignals> signals_;
+};
+
+}  // namespace
+
+std::unique_ptr<Env> make_os_env(const OsEnvOptions& options) { return std::make_unique<OsEnv>(options); }
+
+void stop_on_signals(Env& env) {
+  auto* real = dynamic_cast<OsEnv*>(&env);
+  CHECK(real != nullptr);
+  real->stop_on_signals();
+}
+
+std::map<std::string, std::string> environment_variables() {
+  std::map<std::string, std::string> variables;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const size_t equals = text.find('=');
+    if (equals != std::string_view::npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return variables;
+}
+
+}  // namespace hongyan::runtime
