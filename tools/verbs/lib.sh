@@ -22,12 +22,12 @@ configure() {
 # has_output DIR FILE: whether the build in DIR knows how to make FILE (a path inside DIR, or a target).
 has_output() { ninja -C "$HONGYAN_ROOT/$1" -t query "$2" >/dev/null 2>&1; }
 
-# build_quietly DIR TARGET...: ninja that speaks on a terminal or when something fails.
+# build_quietly DIR TARGET...: ninja with its progress line on a terminal; elsewhere it speaks only when something fails.
 build_quietly() {
   local dir=$HONGYAN_ROOT/$1 log
   shift
   if [ -t 1 ]; then
-    ninja -C "$dir" --quiet "$@" || exit 1
+    (cd "$dir" && ninja "$@") || exit 1
     return
   fi
   log=$dir/ninja.out

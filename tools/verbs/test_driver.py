@@ -1,4 +1,5 @@
-"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order.
+"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order; with
+--long also the unit tests under the address and the thread sanitizer.
 
 A script is any executable file there; it runs from the root of the checkout, says what it does, and passes by exit 0.
 `# timeout: SECONDS` among its first lines changes the default; `# long` makes it part of `test --long` only. A script
@@ -18,7 +19,8 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(os.environ["HONGYAN_ROOT"])
 BUILD = ROOT / "build"
-STAGES = ["build", "check", "unit", "run"]
+STAGES = ["build", "check", "unit", "run", "sanitizers"]
+LONG_STAGES = ["sanitizers"]  # Run with --long, or when named.
 SCRIPT_SECONDS_MAX = 600
 UNIT_JOBS = 2
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$")
@@ -73,14 +75,14 @@ def gtest_cases(report):
     return passed, failed
 
 
-def stage_unit(arguments):
+def unit_tests(build, environment):
     """ctest runs the programs; where a program is a gtest one, its cases are counted."""
-    reports = BUILD / "reports"
+    reports = build / "reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     summary = reports / "ctest.junit"
-    run(["ctest", "--test-dir", BUILD, "--output-on-failure", "--parallel", UNIT_JOBS, "--no-tests=ignore",
-         "--output-junit", summary], env={**os.environ, "GTEST_OUTPUT": f"xml:{reports}/", "GTEST_COLOR": "no"})
+    run(["ctest", "--test-dir", build, "--output-on-failure", "--parallel", UNIT_JOBS, "--no-tests=ignore",
+         "--output-junit", summary], env={**os.environ, **environment, "GTEST_OUTPUT": f"xml:{reports}/", "GTEST_COLOR": "no"})
     tally = Tally()
     if not summary.exists():
         tally.add("ctest", False)
@@ -94,6 +96,24 @@ def stage_unit(arguments):
         tally.failed += [f"{name}: {case}" for case in failed]
         if passed == 0 and not failed or not ok and not failed:
             tally.add(name, ok)  # Not a gtest program, or one that died before it could report.
+    return tally
+
+
+def stage_unit(arguments):
+    return unit_tests(BUILD, {})
+
+
+def stage_sanitizers(arguments):
+    tally = Tally()
+    for sanitizer, folder, options in [("address", "build-asan", {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}),
+                                       ("thread", "build-tsan", {"TSAN_OPTIONS": "halt_on_error=1"})]:
+        print(f"-- {sanitizer}", flush=True)
+        built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, "all"]) == 0
+        tally.add(f"build with the {sanitizer} sanitizer", built)
+        if built:
+            found = unit_tests(ROOT / folder, options)
+            found.failed = [f"{name} ({sanitizer} sanitizer)" for name in found.failed]
+            tally.extend(found)
     return tally
 
 
@@ -170,8 +190,10 @@ def main():
     arguments = parser.parse_args()
     if arguments.long:
         os.environ["HONGYAN_LONG"] = "1"
-    stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run}
-    chosen = arguments.stage or (["run"] if arguments.script else STAGES)
+    stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run,
+              "sanitizers": stage_sanitizers}
+    usual = STAGES if arguments.long else [name for name in STAGES if name not in LONG_STAGES]
+    chosen = arguments.stage or (["run"] if arguments.script else usual)
 
     total, table = Tally(), []
     for name in STAGES:
