@@ -1,0 +1,393 @@
+#include "store/engine/evaluate.h"
+
+#include "base/bytes.h"
+#include "base/hash.h"
+
+namespace hongyan::store {
+
+namespace {
+
+constexpr size_t k_value_table_bytes_max = 4096;
+// Old request ids that one commit clears away: more than it adds, so that the backlog shrinks.
+constexpr int k_requests_trimmed_max = 4;
+// Tombstones that one raise of the floor clears away.
+constexpr int k_tombstones_trimmed_max = 500;
+
+Status damaged(const char* what) { return Status(Code::corrupt, std::string("store: a damaged ") + what); }
+
+std::string encode_number(int64_t number) {
+  std::string out;
+  put_u64(out, static_cast<uint64_t>(number));
+  return out;
+}
+
+Result<int64_t> decode_number(std::string_view payload) {
+  Reader reader(payload);
+  const auto value = reader.u64();
+  if (!value || !reader.empty()) return Status(Code::invalid, "store: the row is no number row");
+  return static_cast<int64_t>(*value);
+}
+
+int64_t request_time_ms(std::string_view id) {
+  uint64_t ms = 0;
+  for (int i = 0; i < 6; ++i) ms = ms << 8 | static_cast<unsigned char>(id[static_cast<size_t>(i)]);
+  return static_cast<int64_t>(ms);
+}
+
+bool stamps(const Mutation& mutation, Mutation::Stamp stamp) {
+  return mutation.kind == Mutation::Kind::put && mutation.stamp == stamp;
+}
+
+Status check_mutation(const TableSpec& spec, const Commit& commit, const Mutation& mutation) {
+  const size_t key_bytes = mutation.key.size() + (stamps(mutation, Mutation::Stamp::key) ? 8 : 0);
+  const size_t value_bytes = mutation.value.size() + (stamps(mutation, Mutation::Stamp::value) ? 8 : 0);
+  if (key_bytes > k_row_key_bytes_max) return Status(Code::too_large, "store: row key over 512 bytes");
+  if (value_bytes > k_row_bytes_max) return Status(Code::too_large, "store: row over 256 KiB");
+  if (mutation.stamp != Mutation::Stamp::none) {
+    if (mutation.kind != Mutation::Kind::put) return Status(Code::invalid, "store: only a put is stamped");
+    if (commit.visibility == Visibility::silent) return Status(Code::invalid, "store: a silent commit has no version to stamp");
+  }
+  if (spec.table_class == TableClass::value && (key_bytes != 0 || value_bytes > k_value_table_bytes_max)) {
+    return Status(Code::invalid, "store: a value table has one row with an empty key and at most 4 KiB");
+  }
+  return {};
+}
+
+}  // namespace
+
+Tables::Tables(std::vector<TableSpec> specs) {
+  for (TableSpec& spec : specs) {
+    const TableId id = spec.id;
+    CHECK(specs_.emplace(id, std::move(spec)).second);
+  }
+}
+
+const TableSpec* Tables::find(TableId id) const {
+  const auto found = specs_.find(id);
+  return found == specs_.end() ? nullptr : &found->second;
+}
+
+Status check_commit(const Tables& tables, const Commit& commit) {
+  const TableSpec* spec = tables.find(commit.entity.table);
+  if (spec == nullptr) return Status(Code::invalid, "store: unknown table " + std::to_string(commit.entity.table));
+  if (commit.entity.id.empty() || commit.entity.id.size() > k_entity_id_bytes_max) {
+    return Status(Code::invalid, "store: an entity id has 1 to 255 bytes");
+  }
+  if (!commit.request_id.empty() && commit.request_id.size() != 16) {
+    return Status(Code::invalid, "store: a request id has 16 bytes");
+  }
+  if (commit.preconditions.size() + commit.mutations.size() > k_operation_rows_max) {
+    return Status(Code::too_large, "store: over 1000 rows in one commit");
+  }
+  if (commit.raise_floor && commit.visibility != Visibility::silent) {
+    return Status(Code::invalid, "store: only a silent commit raises the floor");
+  }
+  size_t bytes = 0;
+  for (const Precondition& precondition : commit.preconditions) {
+    if (precondition.key.size() > k_row_key_bytes_max) return Status(Code::too_large, "store: row key over 512 bytes");
+    if (precondition.kind < Precondition::Kind::entity_version || precondition.kind > Precondition::Kind::number_below) {
+      return Status(Code::invalid, "store: unknown precondition");
+    }
+    bytes += precondition.key.size();
+  }
+  for (const Mutation& mutation : commit.mutations) {
+    if (mutation.kind < Mutation::Kind::put || mutation.kind > Mutation::Kind::max) {
+      return Status(Code::invalid, "store: unknown mutation");
+    }
+    TRY(check_mutation(*spec, commit, mutation));
+    bytes += mutation.key.size() + mutation.value.size();
+  }
+  if (bytes > k_operation_bytes_max) return Status(Code::too_large, "store: over 1 MiB in one commit");
+  return {};
+}
+
+struct Evaluation::Draft {
+  const EntityId& entity;
+  const TableSpec& spec;
+  StoredHeader header;
+  uint64_t version = 0;   // What written rows carry.
+  std::map<Key, std::optional<std::string>> writes;
+
+  std::string key(Kind kind, std::string_view row) const { return row_key(entity, kind, row); }
+  void put(Space space, std::string at, std::string value) { writes[{space, std::move(at)}] = std::move(value); }
+  void erase(Space space, std::string at) { writes[{space, std::move(at)}] = std::nullopt; }
+};
+
+Evaluation::Evaluation(const Tables& tables, Backend& backend, Moment moment)
+    : tables_(tables), backend_(backend), moment_(moment) {}
+
+Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
+  TRY(check_commit(tables_, commit));
+  Draft draft{.entity = commit.entity, .spec = *tables_.find(commit.entity.table), .header = {}, .writes = {}};
+  const std::string header_key = draft.key(Kind::header, "");
+  if (const auto value = TRY(stored(draft, Space::rows, header_key))) draft.header = TRY(parse_header(*value));
+
+  if (auto replay = TRY(recorded(draft, commit))) return *replay;
+  CommitReply reply;
+  if (!TRY(preconditions_hold(draft, commit, reply))) {
+    reply.header = reported(draft.header.header);
+    return reply;
+  }
+  Header& header = draft.header.header;
+  if (header.incarnation == 0) {
+    header.incarnation = stable_hash(header_key, moment_.entropy) | 1;
+  }
+  header.position += 1;
+  if (commit.visibility == Visibility::visible) header.version += 1;
+  draft.version = header.version;
+  TRY(apply(draft, commit, reply));
+  TRY(apply_work(draft, commit));
+  if (commit.raise_floor) TRY(raise_floor(draft, *commit.raise_floor));
+  reply.committed = true;
+  reply.header = reported(header);
+  if (!commit.request_id.empty()) TRY(record_request(draft, commit, reply));
+  draft.put(Space::rows, header_key, encode_header(draft.header));
+  for (auto& [key, value] : draft.writes) overlay_[key] = std::move(value);
+  return reply;
+}
+
+std::vector<Write> Evaluation::take_writes() {
+  std::vector<Write> writes;
+  writes.reserve(overlay_.size());
+  for (auto& [key, value] : overlay_) writes.push_back({.space = key.first, .key = key.second, .value = std::move(value)});
+  overlay_.clear();
+  return writes;
+}
+
+Result<std::optional<std::string>> Evaluation::stored(const Draft& draft, Space space, const std::string& key) {
+  const Key at{space, key};
+  if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
+  if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
+  return backend_.get(space, key, Reach::disk);
+}
+
+// The recorded reply when this request id has been committed before.
+Result<std::optional<CommitReply>> Evaluation::recorded(Draft& draft, const Commit& commit) {
+  if (commit.request_id.empty()) return std::optional<CommitReply>();
+  const int64_t age_ms = moment_.utc_ms - request_time_ms(commit.request_id);
+  if (age_ms > k_request_id_age_ms_max || age_ms < -k_request_id_age_ms_max) {
+    return Status(Code::invalid, "store: the request id is not of this minute");
+  }
+  const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::request, commit.request_id)));
+  if (!value) {
+    if (draft.header.request_ids >= k_request_ids_max) {
+      TRY(trim_requests(draft));  // Sheds load only when the oldest is not old enough to forget.
+      if (draft.header.request_ids >= k_request_ids_max) return Status(Code::overloaded, "store: too many requests for one entity");
+    }
+    return std::optional<CommitReply>();
+  }
+  Reader reader(*value);
+  CommitReply reply;
+  const auto version = reader.varint();
+  const auto position = reader.varint();
+  const auto count = reader.varint();
+  if (!version || !position || !count || reader.rest().size() != *count * 8) return damaged("request record");
+  for (uint64_t i = 0; i < *count; ++i) reply.numbers.push_back(static_cast<int64_t>(*reader.u64()));
+  reply.committed = true;
+  reply.replayed = true;
+  reply.header = reported(draft.header.header);
+  reply.header.version = *version;
+  reply.header.position = *position;
+  return std::optional<CommitReply>(std::move(reply));
+}
+
+Result<bool> Evaluation::preconditions_hold(Draft& draft, const Commit& commit, CommitReply& reply) {
+  for (size_t i = 0; i < commit.preconditions.size(); ++i) {
+    const Precondition& precondition = commit.preconditions[i];
+    bool holds = true;
+    if (precondition.kind == Precondition::Kind::entity_version) {
+      holds = draft.header.header.version == static_cast<uint64_t>(precondition.value) &&
+              (precondition.value != 0 || draft.header.header.incarnation == 0);
+    } else if (precondition.kind == Precondition::Kind::number_below) {
+      holds = TRY(number(draft, precondition.key)) < precondition.value;
+    } else {
+      const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, precondition.key)));
+      std::optional<StoredRow> row;
+      if (value) {
+        row = parse_row(*value);
+        if (!row) return damaged("row");
+      }
+      holds = precondition.kind == Precondition::Kind::row_absent
+                  ? !row
+                  : (row ? row->version : 0) == static_cast<uint64_t>(precondition.value);
+      if (!holds && row) {
+        reply.present = Row{.key = precondition.key, .value = std::string(row->payload), .version = row->version};
+      }
+    }
+    if (!holds) {
+      reply.failed_precondition = i;
+      return false;
+    }
+  }
+  return true;
+}
+
+Status Evaluation::apply(Draft& draft, const Commit& commit, CommitReply& reply) {
+  for (const Mutation& mutation : commit.mutations) {
+    switch (mutation.kind) {
+      case Mutation::Kind::put: {
+        std::string key = mutation.key;
+        std::string payload = mutation.value;
+        if (mutation.stamp == Mutation::Stamp::key) put_u64(key, draft.version);
+        if (mutation.stamp == Mutation::Stamp::value) put_u64(payload, draft.version);
+        TRY(put_row(draft, key, payload));
+        break;
+      }
+      case Mutation::Kind::erase:
+        TRY(erase_row(draft, mutation.key));
+        break;
+      case Mutation::Kind::add:
+      case Mutation::Kind::max: {
+        const int64_t before = TRY(number(draft, mutation.key));
+        int64_t after = std::max(before, mutation.number);
+        if (mutation.kind == Mutation::Kind::add && __builtin_add_overflow(before, mutation.number, &after)) {
+          return Status(Code::invalid, "store: the number row would overflow");
+        }
+        TRY(put_row(draft, mutation.key, encode_number(after)));
+        reply.numbers.push_back(after);
+        break;
+      }
+    }
+  }
+  return {};
+}
+
+Status Evaluation::put_row(Draft& draft, const std::string& key, std::string_view payload) {
+  if (draft.spec.tracked) {
+    TRY(forget_change(draft, key));
+    std::string change;
+    put_u64(change, draft.version);
+    change += key;
+    draft.put(Space::rows, draft.key(Kind::change, change), std::string(1, '\0'));
+  }
+  draft.put(Space::rows, draft.key(Kind::row, key), encode_row(draft.version, payload));
+  return {};
+}
+
+Status Evaluation::erase_row(Draft& draft, const std::string& key) {
+  const std::string at = draft.key(Kind::row, key);
+  if (!TRY(stored(draft, Space::rows, at))) return {};
+  if (draft.spec.tracked) {
+    TRY(forget_change(draft, key));
+    std::string change;
+    put_u64(change, draft.version);
+    change += key;
+    draft.put(Space::rows, draft.key(Kind::change, change), std::string(1, '\1'));
+    std::string version;
+    put_u64(version, draft.version);
+    draft.put(Space::rows, draft.key(Kind::tombstone, key), std::move(version));
+  }
+  draft.erase(Space::rows, at);
+  return {};
+}
+
+// A row stands in the change index once, at its last change.
+Status Evaluation::forget_change(Draft& draft, const std::string& key) {
+  std::optional<uint64_t> changed_at;
+  if (const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, key)))) {
+    const auto row = parse_row(*value);
+    if (!row) return damaged("row");
+    changed_at = row->version;
+  } else if (const auto tombstone = TRY(stored(draft, Space::rows, draft.key(Kind::tombstone, key)))) {
+    changed_at = Reader(*tombstone).u64();
+    if (!changed_at) return damaged("tombstone");
+    draft.erase(Space::rows, draft.key(Kind::tombstone, key));
+  }
+  if (changed_at) {
+    std::string change;
+    put_u64(change, *changed_at);
+    change += key;
+    draft.erase(Space::rows, draft.key(Kind::change, change));
+  }
+  return {};
+}
+
+Result<int64_t> Evaluation::number(const Draft& draft, const std::string& key) {
+  const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, key)));
+  if (!value) return 0;
+  const auto row = parse_row(*value);
+  if (!row) return damaged("row");
+  return decode_number(row->payload);
+}
+
+Status Evaluation::apply_work(Draft& draft, const Commit& commit) {
+  if (commit.work_done) {
+    const std::string at = work_key(draft.entity, commit.work_done->tag);
+    if (const auto mark = TRY(stored(draft, Space::work, at))) {
+      const auto marked_at = Reader(*mark).u64();
+      if (!marked_at) return damaged("work mark");
+      if (*marked_at <= commit.work_done->done_up_to) draft.erase(Space::work, at);
+    }
+  }
+  if (commit.mark_work) {
+    std::string version;
+    put_u64(version, draft.version);
+    draft.put(Space::work, work_key(draft.entity, *commit.mark_work), std::move(version));
+  }
+  return {};
+}
+
+Status Evaluation::raise_floor(Draft& draft, uint64_t floor) {
+  Header& header = draft.header.header;
+  floor = std::min(floor, header.version);
+  if (floor <= header.floor) return {};
+  header.floor = floor;
+  if (!draft.spec.tracked) return {};
+  const std::string first = draft.key(Kind::change, "");
+  std::string limit;
+  put_u64(limit, floor + 1);
+  const std::string end = draft.key(Kind::change, limit);
+  const auto cursor = backend_.cursor(Space::rows, Reach::disk);
+  int trimmed = 0;
+  for (cursor->seek(first); cursor->valid() && cursor->key() < end && trimmed < k_tombstones_trimmed_max; cursor->next()) {
+    if (cursor->value() != std::string_view("\1", 1)) continue;
+    const std::string at(cursor->key());
+    const std::string row = at.substr(first.size() + 8);
+    const auto live = TRY(stored(draft, Space::rows, at));
+    if (!live) continue;  // Changed again in this batch.
+    draft.erase(Space::rows, at);
+    draft.erase(Space::rows, draft.key(Kind::tombstone, row));
+    ++trimmed;
+  }
+  return cursor->status();
+}
+
+Status Evaluation::record_request(Draft& draft, const Commit& commit, const CommitReply& reply) {
+  TRY(trim_requests(draft));
+  std::string record;
+  put_varint(record, reply.header.version);
+  put_varint(record, reply.header.position);
+  put_varint(record, reply.numbers.size());
+  for (int64_t number : reply.numbers) put_u64(record, static_cast<uint64_t>(number));
+  draft.put(Space::rows, draft.key(Kind::request, commit.request_id), std::move(record));
+  draft.header.request_ids += 1;
+  return {};
+}
+
+// Ids begin with their time, so the oldest come first.
+Status Evaluation::trim_requests(Draft& draft) {
+  if (draft.header.request_ids == 0) return {};
+  const std::string first = draft.key(Kind::request, "");
+  const auto cursor = backend_.cursor(Space::rows, Reach::disk);
+  int trimmed = 0;
+  for (cursor->seek(first); cursor->valid() && trimmed < k_requests_trimmed_max; cursor->next()) {
+    const std::string at(cursor->key());
+    if (!at.starts_with(first) || at.size() != first.size() + 16) break;
+    if (moment_.utc_ms - request_time_ms(std::string_view(at).substr(first.size())) <= k_request_id_age_ms_max) break;
+    if (!TRY(stored(draft, Space::rows, at))) continue;  // Trimmed in this batch already.
+    draft.erase(Space::rows, at);
+    draft.header.request_ids -= 1;
+    ++trimmed;
+  }
+  return cursor->status();
+}
+
+Header Evaluation::reported(Header header) const {
+  if (header.incarnation != 0) {
+    header.incarnation ^= moment_.restore_salt;
+    if (header.incarnation == 0) header.incarnation = 1;
+  }
+  return header;
+}
+
+}  // namespace hongyan::store

@@ -1,0 +1,73 @@
+// The commit algebra, once for all engines: preconditions and mutations of a list of commits, evaluated in order over
+// what is stored and what the commits before them in the batch have changed. Produces one batch of writes and the
+// replies. Deterministic: time and entropy come in as values.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "store/engine/backend.h"
+#include "store/entity/store.h"
+
+namespace hongyan::store {
+
+class Tables {
+ public:
+  explicit Tables(std::vector<TableSpec> specs);
+  const TableSpec* find(TableId id) const;
+
+ private:
+  std::map<TableId, TableSpec> specs_;
+};
+
+struct Moment {
+  int64_t utc_ms = 0;
+  uint64_t entropy = 0;          // Mixed into the incarnations of new entities.
+  uint64_t restore_salt = 0;     // Of the data directory: reported incarnation = stored ^ salt.
+};
+
+// Sizes and shapes, before anything is read: invalid, too_large.
+Status check_commit(const Tables& tables, const Commit& commit);
+
+// One batch under evaluation.
+class Evaluation {
+ public:
+  Evaluation(const Tables& tables, Backend& backend, Moment moment);
+
+  // An error of the store, or the reply; only a committed one adds writes.
+  Result<CommitReply> evaluate(const Commit& commit);
+  // What to write, in no order that matters: each key once.
+  std::vector<Write> take_writes();
+  bool empty() const { return overlay_.empty(); }
+
+ private:
+  struct Draft;  // One commit's changes until it is known to pass.
+  using Key = std::pair<Space, std::string>;
+
+  Result<std::optional<std::string>> stored(const Draft& draft, Space space, const std::string& key);
+  Result<std::optional<CommitReply>> recorded(Draft& draft, const Commit& commit);
+  Result<bool> preconditions_hold(Draft& draft, const Commit& commit, CommitReply& reply);
+  Status apply(Draft& draft, const Commit& commit, CommitReply& reply);
+  Status put_row(Draft& draft, const std::string& key, std::string_view payload);
+  Status erase_row(Draft& draft, const std::string& key);
+  Status forget_change(Draft& draft, const std::string& key);
+  Result<int64_t> number(const Draft& draft, const std::string& key);
+  Status apply_work(Draft& draft, const Commit& commit);
+  Status raise_floor(Draft& draft, uint64_t floor);
+  Status record_request(Draft& draft, const Commit& commit, const CommitReply& reply);
+  Status trim_requests(Draft& draft);
+  Header reported(Header header) const;
+
+  const Tables& tables_;
+  Backend& backend_;
+  Moment moment_;
+  std::map<Key, std::optional<std::string>> overlay_;
+};
+
+// Reads; Code::busy when `reach` is memory and the disk would be touched.
+Result<ReadReply> read_rows(Backend& backend, const Tables& tables, const Read& read, Reach reach, uint64_t restore_salt);
+Result<ChangesReply> read_changes(Backend& backend, const Tables& tables, const EntityId& entity, uint64_t since,
+                                  size_t rows_max, Reach reach, uint64_t restore_salt);
+
+}  // namespace hongyan::store

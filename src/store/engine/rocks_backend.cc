@@ -1,0 +1,176 @@
+#include "store/engine/rocks_backend.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
+
+#include <array>
+
+namespace hongyan::store {
+
+namespace {
+
+Status status_from(const rocksdb::Status& status) {
+  if (status.ok()) return {};
+  const std::string text = "rocksdb: " + status.ToString();
+  if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kNoSpace) return Status(Code::no_space, text);
+  if (text.find("No space left") != std::string::npos) return Status(Code::no_space, text);
+  if (status.IsIncomplete()) return Status(Code::busy, text);
+  if (status.IsCorruption()) return Status(Code::corrupt, text);
+  if (status.IsIOError()) {
+    const bool read_only = text.find("Read-only file system") != std::string::npos || text.find("Permission denied") != std::string::npos;
+    if (text.find("lock") != std::string::npos && text.find("unavailable") != std::string::npos) return Status(Code::busy, text);
+    return Status(read_only ? Code::read_only : Code::io, text);
+  }
+  if (status.IsBusy()) return Status(Code::busy, text);
+  return Status(Code::io, text);
+}
+
+rocksdb::ReadOptions read_options(Reach reach) {
+  rocksdb::ReadOptions options;
+  options.read_tier = reach == Reach::memory ? rocksdb::kBlockCacheTier : rocksdb::kReadAllTier;
+  options.verify_checksums = true;
+  return options;
+}
+
+class RocksCursor : public Cursor {
+ public:
+  explicit RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator) : iterator_(std::move(iterator)) {}
+  void seek(std::string_view key) override { iterator_->Seek(rocksdb::Slice(key.data(), key.size())); }
+  void seek_before(std::string_view key) override {
+    if (key.empty()) {
+      iterator_->SeekToLast();
+      return;
+    }
+    iterator_->SeekForPrev(rocksdb::Slice(key.data(), key.size()));
+    if (iterator_->Valid() && this->key() == key) iterator_->Prev();
+  }
+  void next() override { iterator_->Next(); }
+  void previous() override { iterator_->Prev(); }
+  bool valid() const override { return iterator_->Valid(); }
+  std::string_view key() const override { return {iterator_->key().data(), iterator_->key().size()}; }
+  std::string_view value() const override { return {iterator_->value().data(), iterator_->value().size()}; }
+  Status status() const override { return status_from(iterator_->status()); }
+
+ private:
+  std::unique_ptr<rocksdb::Iterator> iterator_;
+};
+
+rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
+  rocksdb::ColumnFamilyOptions family;
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = cache;
+  table.block_size = 8 * 1024;
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  family.compression = rocksdb::kLZ4Compression;
+  family.bottommost_compression = rocksdb::kZSTD;
+  family.level_compaction_dynamic_level_bytes = true;
+  family.write_buffer_size = options.memtable_bytes;
+  family.level0_slowdown_writes_trigger = 20;
+  family.level0_stop_writes_trigger = 60;
+  return family;
+}
+
+rocksdb::DBOptions database_options() {
+  rocksdb::DBOptions database;
+  database.create_if_missing = true;
+  database.create_missing_column_families = true;
+  database.max_background_jobs = 2;
+  database.recycle_log_file_num = 0;  // With recycled logs a torn tail can't be told from old bytes.
+  database.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  database.max_total_wal_size = 256 * 1024 * 1024;
+  database.keep_log_file_num = 4;
+  database.max_log_file_size = 4 * 1024 * 1024;
+  database.max_open_files = 512;
+  database.paranoid_checks = true;
+  database.info_log_level = rocksdb::WARN_LEVEL;
+  database.stats_dump_period_sec = 0;
+  return database;
+}
+
+class RocksBackend : public Backend {
+ public:
+  explicit RocksBackend(Env& env) : env_(env) {}
+
+  ~RocksBackend() override {
+    if (db_ == nullptr) return;
+    for (rocksdb::ColumnFamilyHandle* family : families_) (void)db_->DestroyColumnFamilyHandle(family);
+    (void)db_->Close();
+  }
+
+  Status open(const std::string& directory, const RocksOptions& options) {
+    TRY(env_.disk().make_directories(directory));
+    auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    const rocksdb::ColumnFamilyOptions family = family_options(options, cache);
+    // RocksDB insists on a family named "default"; it holds the rows.
+    const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {{rocksdb::kDefaultColumnFamilyName, family}, {"work", family}};
+    std::vector<rocksdb::ColumnFamilyHandle*> handles;
+    rocksdb::DB* db = nullptr;
+    TRY(status_from(rocksdb::DB::Open(rocksdb::DBOptions(database_options()), directory, descriptors, &handles, &db)));
+    db_.reset(db);
+    families_ = {handles[0], handles[1]};
+    return {};
+  }
+
+  Result<std::optional<std::string>> get(Space space, std::string_view key, Reach reach) override {
+    rocksdb::PinnableSlice value;
+    const rocksdb::Status status =
+        db_->Get(read_options(reach), family(space), rocksdb::Slice(key.data(), key.size()), &value);
+    if (status.IsNotFound()) return std::optional<std::string>();
+    TRY(status_from(status));
+    return std::optional<std::string>(value.ToString());
+  }
+
+  std::unique_ptr<Cursor> cursor(Space space, Reach reach) override {
+    return std::make_unique<RocksCursor>(
+        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(read_options(reach), family(space))));
+  }
+
+  Status write(const std::vector<Write>& batch) override {
+    rocksdb::WriteBatch writes;
+    for (const Write& one : batch) {
+      const rocksdb::Status added = one.value ? writes.Put(family(one.space), one.key, *one.value)
+                                              : writes.Delete(family(one.space), one.key);
+      TRY(status_from(added));
+    }
+    rocksdb::WriteOptions options;
+    options.sync = true;
+    Status written = status_from(db_->Write(options, &writes));
+    if (written.ok()) return written;
+    // RocksDB stays stopped after a full disk until it is told to look again.
+    if (!status_from(db_->Resume()).ok()) return written;
+    return status_from(db_->Write(options, &writes));
+  }
+
+  bool reads_beside_writes() const override { return true; }
+
+  Status checkpoint(const std::string& directory) override {
+    rocksdb::Checkpoint* made = nullptr;
+    TRY(status_from(rocksdb::Checkpoint::Create(db_.get(), &made)));
+    const std::unique_ptr<rocksdb::Checkpoint> checkpoint(made);
+    return status_from(checkpoint->CreateCheckpoint(directory));
+  }
+
+ private:
+  rocksdb::ColumnFamilyHandle* family(Space space) const { return families_[static_cast<size_t>(space)]; }
+
+  Env& env_;
+  std::unique_ptr<rocksdb::DB> db_;
+  std::array<rocksdb::ColumnFamilyHandle*, 2> families_{};
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> open_rocks_backend(Env& env, const std::string& directory, RocksOptions options) {
+  auto backend = std::make_unique<RocksBackend>(env);
+  TRY(backend->open(directory, options));
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+}  // namespace hongyan::store

@@ -1,0 +1,25 @@
+// The embedded default: RocksDB with one write-ahead log, LZ4 above and ZSTD at the bottom level, one column family for
+// rows and one for work marks. write() is one WriteBatch and one sync. Options follow the measurements in docs; a
+// block's checksum is verified whenever it is read.
+//
+// A full disk fails the write with no_space and leaves the database readable; the first write after space is freed
+// resumes it. Any other background error makes it read_only until it is opened again.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "runtime/env/env.h"
+#include "store/engine/backend.h"
+
+namespace hongyan::store {
+
+struct RocksOptions {
+  size_t block_cache_bytes = 256 * 1024 * 1024;
+  size_t memtable_bytes = 32 * 1024 * 1024;
+};
+
+// Blocks: before the scheduler runs, or in a Lane.
+Result<std::unique_ptr<Backend>> open_rocks_backend(Env& env, const std::string& directory, RocksOptions options = {});
+
+}  // namespace hongyan::store

@@ -1,0 +1,93 @@
+// One shard: a queue, a committer, a backend. Commits that wait are taken together, evaluated in order and written with
+// one sync (group commit); the callers are answered after it, so nothing is seen before it is durable. The committer
+// is a coroutine whose work runs in a Lane of one thread; reads run beside it: at once from memory, in a second Lane
+// when the disk must be asked.
+//
+// Limits: limits.h. A commit whose deadline passes while it is under way fails with Code::deadline and may have
+// happened. After an I/O error the shard answers read_only until it is opened again; after no_space it goes on trying.
+// Owning thread only. close() before destruction.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "runtime/coro/sync.h"
+#include "runtime/counters/counters.h"
+#include "runtime/env/env.h"
+#include "store/engine/backend.h"
+#include "store/engine/evaluate.h"
+#include "store/entity/store.h"
+
+namespace hongyan::store {
+
+struct StoreCounters {
+  explicit StoreCounters(runtime::Counters& counters);
+  runtime::Counter& commits;
+  runtime::Counter& batches;
+  runtime::Counter& rows_written;
+  runtime::Counter& refused;      // Queue full.
+  runtime::Counter& failed;       // Writes that did not become durable.
+  runtime::Counter& reads;
+  runtime::Counter& reads_from_disk;
+  runtime::Counter& open_marks;
+  runtime::Histogram& batch_us;   // From taking a batch to its sync.
+};
+
+class Shard : public Store {
+ public:
+  // `restore_salt`: open.h. Starts the committer.
+  static Result<std::unique_ptr<Shard>> start(Env& env, std::vector<TableSpec> tables, std::unique_ptr<Backend> backend,
+                                              uint64_t restore_salt);
+  ~Shard() override;
+
+  Result<CommitReply> commit(Call& call, Commit commit) override;
+  std::vector<Result<CommitReply>> commit_many(Call& call, std::vector<Commit> commits, Order order) override;
+  Result<ReadReply> read(Call& call, const Read& read) override;
+  std::vector<Result<ReadReply>> read_many(Call& call, std::span<const Read> reads) override;
+  Result<ChangesReply> changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) override;
+  Result<std::vector<Work>> scan_work(Call& call, WorkTag tag, const EntityId* after, size_t rows_max) override;
+  Result<uint64_t> wait_work(Call& call, WorkTag tag, uint64_t seen) override;
+
+  // A consistent copy of the data while the shard serves.
+  Status checkpoint(Call& call, const std::string& directory);
+  // Finishes what waits, then ends the committer. Commits fail with Code::closed from now on.
+  void close();
+
+ private:
+  struct Pending;
+  struct TagWork {
+    std::map<EntityId, uint64_t> marks;
+    uint64_t count = 0;  // Marks set so far.
+    runtime::WaitList news;
+  };
+
+  Shard(Env& env, std::vector<TableSpec> tables, std::unique_ptr<Backend> backend, uint64_t restore_salt);
+  Status load_marks();
+  void run_committer();
+  std::vector<std::shared_ptr<Pending>> take();
+  void execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, std::vector<Write>& written);
+  void apply_marks(const std::vector<Write>& written);
+  Status enqueue(Call& call, const std::shared_ptr<Pending>& pending);
+  template <typename Reply, typename Function>
+  Result<Reply> read_from(const Function& function);
+
+  Env& env_;
+  Tables tables_;
+  std::unique_ptr<Backend> backend_;
+  const uint64_t restore_salt_;
+  StoreCounters counters_;
+  std::unique_ptr<runtime::Lane> commit_lane_;
+  std::unique_ptr<runtime::Lane> read_lane_;
+  std::deque<std::shared_ptr<Pending>> queue_;
+  size_t queued_commits_ = 0;
+  runtime::WaitList queue_news_;
+  std::map<WorkTag, TagWork> work_;
+  bool closed_ = false;
+  bool failed_ = false;
+  runtime::Nursery nursery_;
+};
+
+}  // namespace hongyan::store
