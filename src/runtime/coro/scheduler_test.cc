@@ -172,10 +172,16 @@ TEST_F(SchedulerTest, run_ready_lets_no_time_pass) {
   EXPECT_EQ(seen, "woken");
 }
 
+#ifdef HONGYAN_TSAN
+constexpr int k_many = 5'000;  // It cannot count more.
+#else
+constexpr int k_many = 10'000;
+#endif
+
 TEST_F(SchedulerTest, ten_thousand_coroutines_wait_at_once_with_whole_stacks) {
   WaitList start;
   int sum = 0;
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < k_many; ++i) {
     scheduler.spawn("x", [&, i] {
       volatile int mine[256];
       for (int k = 0; k < 256; ++k) mine[k] = i + k;
@@ -185,10 +191,10 @@ TEST_F(SchedulerTest, ten_thousand_coroutines_wait_at_once_with_whole_stacks) {
     });
   }
   scheduler.run_until_idle();
-  EXPECT_EQ(scheduler.live(), 10'000u);
+  EXPECT_EQ(scheduler.live(), size_t{k_many});
   start.wake_all();
   scheduler.run_until_idle();
-  EXPECT_EQ(sum, 10'000);
+  EXPECT_EQ(sum, k_many);
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
