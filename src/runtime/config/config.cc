@@ -107,7 +107,10 @@ std::string quoted(const std::string& text) {
 std::string written(const Config::Value& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
-  if (const auto* number = std::get_if<double>(&value)) return fmt::format("{:#}", *number);
+  if (const auto* number = std::get_if<double>(&value)) {
+    std::string text = fmt::format("{}", *number);  // TOML wants a point or an exponent, inf and nan are refused.
+    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+  }
   return quoted(std::get<std::string>(value));
 }
 

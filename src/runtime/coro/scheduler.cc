@@ -1,6 +1,9 @@
 #include "runtime/coro/scheduler.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
+#include <iterator>
 #include <mutex>
 #include <vector>
 
@@ -311,6 +314,23 @@ void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
 Domain Scheduler::running_domain() const { return impl_->domain; }
 
 size_t Scheduler::live() const { return impl_->live; }
+
+std::string Scheduler::dump() const {
+  std::string out;
+  impl_->all.each([&](Coroutine* coroutine) {
+    const char* doing = coroutine == running_ ? "runs" : "is ready";
+    std::string until;
+    if (coroutine->state == Coroutine::State::parked) {
+      doing = "waits";
+      if (coroutine->timer_index != Coroutine::k_no_timer) {
+        until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline - now_));
+      }
+    }
+    fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name, coroutine->domain, doing, until,
+                   coroutine->cancelled ? ", cancelled" : "");
+  });
+  return out;
+}
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
