@@ -1,12 +1,19 @@
 #include "runtime/coro/scheduler.h"
 
+#include <fmt/format.h>
+
 #include <atomic>
+#include <iterator>
 #include <mutex>
 #include <vector>
 
 #include "base/check.h"
 #include "runtime/coro/coroutine.h"
 #include "runtime/coro/timer_heap.h"
+
+#ifdef HONGYAN_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace hongyan::runtime {
 namespace {
@@ -21,6 +28,13 @@ constexpr size_t k_spare_blocks = 1024;
 // The scheduler whose loop this thread is in. Coroutines never change threads, so an address of it kept across a
 // switch stays right.
 thread_local Scheduler* current_scheduler = nullptr;
+
+// On purpose: tells the leak checker that this, and all it leads to, is not forgotten.
+void leak([[maybe_unused]] const void* object) {
+#ifdef HONGYAN_ASAN
+  __lsan_ignore_object(object);
+#endif
+}
 
 }  // namespace
 
@@ -301,6 +315,23 @@ Domain Scheduler::running_domain() const { return impl_->domain; }
 
 size_t Scheduler::live() const { return impl_->live; }
 
+std::string Scheduler::dump() const {
+  std::string out;
+  impl_->all.each([&](Coroutine* coroutine) {
+    const char* doing = coroutine == running_ ? "runs" : "is ready";
+    std::string until;
+    if (coroutine->state == Coroutine::State::parked) {
+      doing = "waits";
+      if (coroutine->timer_index != Coroutine::k_no_timer) {
+        until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline - now_));
+      }
+    }
+    fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name, coroutine->domain, doing, until,
+                   coroutine->cancelled ? ", cancelled" : "");
+  });
+  return out;
+}
+
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
   std::vector<Coroutine*> victims;
@@ -310,7 +341,7 @@ void Scheduler::kill(Domain domain) {
   for (Coroutine* victim : victims) {
     victim->state = Coroutine::State::dead;
     // What the body captured is not destroyed either: nothing of a dead process runs.
-    new std::function<void()>(std::move(victim->body));
+    leak(new std::function<void()>(std::move(victim->body)));
     impl_->dead.push_back(impl_->strip(victim));
   }
 }

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -93,6 +94,7 @@ class Scheduler {
 
   Time now() const { return now_; }  // Read once per slice of the loop.
   size_t live() const;               // Coroutines that have not ended.
+  std::string dump() const;          // One line a living coroutine: name, domain, what it does. For people.
 
   // A process dies: its coroutines never run again, their stacks are taken back without unwinding, their objects
   // leak. They leave the wait lists they stand in, so those must still exist; what they had locked stays locked.

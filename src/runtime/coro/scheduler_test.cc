@@ -4,10 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "runtime/coro/manual_poller.h"
+#include "runtime/coro/run.h"
 #include "runtime/coro/sync.h"
 
 namespace hongyan::runtime {
@@ -172,10 +174,16 @@ TEST_F(SchedulerTest, run_ready_lets_no_time_pass) {
   EXPECT_EQ(seen, "woken");
 }
 
+#ifdef HONGYAN_TSAN
+constexpr int k_many = 5'000;  // It cannot count more.
+#else
+constexpr int k_many = 10'000;
+#endif
+
 TEST_F(SchedulerTest, ten_thousand_coroutines_wait_at_once_with_whole_stacks) {
   WaitList start;
   int sum = 0;
-  for (int i = 0; i < 10'000; ++i) {
+  for (int i = 0; i < k_many; ++i) {
     scheduler.spawn("x", [&, i] {
       volatile int mine[256];
       for (int k = 0; k < 256; ++k) mine[k] = i + k;
@@ -185,10 +193,10 @@ TEST_F(SchedulerTest, ten_thousand_coroutines_wait_at_once_with_whole_stacks) {
     });
   }
   scheduler.run_until_idle();
-  EXPECT_EQ(scheduler.live(), 10'000u);
+  EXPECT_EQ(scheduler.live(), size_t{k_many});
   start.wake_all();
   scheduler.run_until_idle();
-  EXPECT_EQ(sum, 10'000);
+  EXPECT_EQ(sum, k_many);
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
@@ -237,6 +245,35 @@ TEST_F(SchedulerTest, work_on_the_thread_stack_may_be_deep_and_comes_back) {
   });
   scheduler.run_until_idle();
   EXPECT_EQ(seen, "deep back other");
+}
+
+TEST_F(SchedulerTest, a_dump_says_what_everyone_does) {
+  Coroutine* sleeper = scheduler.spawn("sleeper", [&] { (void)scheduler.park(in(1s)); });
+  scheduler.run_ready();
+  scheduler.spawn_in(3, "new", [&] {
+    EXPECT_EQ(scheduler.dump(), "sleeper (domain 0) waits for 1000 ms more\nnew (domain 3) runs\n");
+    scheduler.cancel(sleeper);
+    EXPECT_EQ(scheduler.dump(), "sleeper (domain 0) is ready, cancelled\nnew (domain 3) runs\n");
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(scheduler.dump(), "");
+}
+
+TEST_F(SchedulerTest, run_to_end_is_not_cut_short_by_a_stop_but_keeps_it_for_the_next_run) {
+  scheduler.spawn("background", [&] {
+    scheduler.stop();
+    (void)scheduler.park(in(1h));
+    seen += "?";
+  });
+  run_to_end(scheduler, "main", [&] {
+    EXPECT_EQ(scheduler.park(in(1s)).code(), Code::deadline);
+    seen += "main";
+  });
+  EXPECT_EQ(seen, "main");
+  scheduler.run();  // Ends at once.
+  EXPECT_EQ(seen, "main");
+  seen.clear();
+  scheduler.run_until_idle();
 }
 
 TEST_F(SchedulerTest, children_are_born_into_the_domain_of_their_parent) {

@@ -31,8 +31,8 @@ bool guard(char* page, size_t bytes) {
 
 }  // namespace
 
-StackPool::StackPool(size_t stack_bytes)
-    : stack_bytes_(stack_bytes), guard_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
+StackPool::StackPool(size_t stack_bytes, Guards guards)
+    : stack_bytes_(stack_bytes), guards_(guards), guard_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
   CHECK(stack_bytes % guard_bytes_ == 0);
 }
 
@@ -75,7 +75,8 @@ void StackPool::map_region() {
   regions_.emplace_back(start, bytes);
   for (size_t i = k_region_stacks; i-- > 0;) {  // The lowest address is taken first.
     char* page = static_cast<char*>(start) + i * spacing;
-    Stack stack{.low = page + guard_bytes_, .bytes = stack_bytes_, .canary = !guard(page, guard_bytes_)};
+    const bool guarded = guards_ == Guards::pages && guard(page, guard_bytes_);
+    const Stack stack{.low = page + guard_bytes_, .bytes = stack_bytes_, .canary = !guarded};
     if (stack.canary) std::memcpy(stack.low, &k_canary, sizeof(k_canary));
     free_.push_back(stack);
   }

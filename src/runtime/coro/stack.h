@@ -16,7 +16,9 @@ struct Stack {
 
 class StackPool {
  public:
-  explicit StackPool(size_t stack_bytes);
+  // Canaries come of themselves where the kernel grants no more guard pages.
+  enum class Guards { pages, canaries };
+  explicit StackPool(size_t stack_bytes, Guards guards = Guards::pages);
   ~StackPool();
   StackPool(const StackPool&) = delete;
   StackPool& operator=(const StackPool&) = delete;
@@ -31,6 +33,7 @@ class StackPool {
   void map_region();
 
   size_t stack_bytes_;
+  Guards guards_;
   size_t guard_bytes_;
   size_t mapped_ = 0;
   std::vector<Stack> free_;

@@ -21,11 +21,6 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-struct Transfer {
-  Fiber* from;
-  Fiber* to;
-};
-
 struct ExceptionState {  // __cxa_eh_globals, which <cxxabi.h> leaves opaque.
   void* caught;
   unsigned uncaught;
@@ -48,9 +43,15 @@ void before_jump([[maybe_unused]] void** save, [[maybe_unused]] const Fiber& to)
 #endif
 }
 
-// Now on the stack of `self`; `transfer` says who jumped here.
-void after_jump([[maybe_unused]] Fiber& self, const transfer_t& transfer) {
-  Fiber& from = *static_cast<Transfer*>(transfer.data)->from;
+// What goes along is in the Fibers: of the stack that was left nothing may be read, under ASan it may be gone.
+transfer_t jump(Fiber& from, Fiber& to) {
+  to.resumed_by = &from;
+  return jump_fcontext(to.context, &to);
+}
+
+// Now on the stack of `self`.
+void after_jump(Fiber& self, const transfer_t& transfer) {
+  Fiber& from = *self.resumed_by;
   from.context = transfer.fctx;
 #ifdef HONGYAN_ASAN
   __sanitizer_finish_switch_fiber(self.fake_stack, &from.stack_low, &from.stack_bytes);
@@ -58,7 +59,7 @@ void after_jump([[maybe_unused]] Fiber& self, const transfer_t& transfer) {
 }
 
 void first_frame(transfer_t transfer) {
-  Fiber& self = *static_cast<Transfer*>(transfer.data)->to;
+  Fiber& self = *static_cast<Fiber*>(transfer.data);
   after_jump(self, transfer);
   self.entry(self.argument);
   CHECK(false);
@@ -85,18 +86,16 @@ void adopt_thread_stack([[maybe_unused]] Fiber& fiber) {
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-  Transfer transfer{&from, &to};
   swap_exception_state(from, to);
   before_jump(&from.fake_stack, to);
-  const transfer_t back = jump_fcontext(to.context, &transfer);
+  const transfer_t back = jump(from, to);
   after_jump(from, back);
 }
 
 void leave_fiber(Fiber& from, Fiber& to) {
-  Transfer transfer{&from, &to};
   swap_exception_state(from, to);
   before_jump(nullptr, to);
-  jump_fcontext(to.context, &transfer);
+  jump(from, to);
   CHECK(false);
   __builtin_unreachable();
 }

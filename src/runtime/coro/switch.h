@@ -9,6 +9,7 @@ namespace hongyan::runtime {
 
 struct Fiber {
   void* context = nullptr;         // Where it goes on; meaningful while it does not run.
+  Fiber* resumed_by = nullptr;
   void (*entry)(void*) = nullptr;  // Never returns.
   void* argument = nullptr;
   void* caught_exceptions = nullptr;  // As in __cxa_eh_globals of the Itanium C++ ABI.

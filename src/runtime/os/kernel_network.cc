@@ -75,6 +75,19 @@ void set_option(int descriptor, int level, int name, int value) {
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
+// Opens every operation: fails on a closed socket, and lets the others run now and then.
+class Turns {
+ public:
+  Status take(const Socket& socket) {
+    if (!socket.closed() && ++operations_ % k_ready_in_a_row_max == 0) Scheduler::current().yield();
+    if (socket.closed()) return Status(Code::closed, "closed");
+    return {};
+  }
+
+ private:
+  unsigned operations_ = 0;
+};
+
 class KernelStream : public Stream {
  public:
   KernelStream(std::shared_ptr<Socket> socket, std::string peer)
@@ -85,7 +98,7 @@ class KernelStream : public Stream {
 
   Result<size_t> read(Call& call, std::span<char> into) override {
     const std::shared_ptr<Socket> socket = socket_;
-    TRY(take_turns(*socket));
+    TRY(turns_.take(*socket));
     if (into.empty()) return size_t{0};  // recv() of nothing would look like the end.
     for (;;) {
       const ssize_t got = ::recv(socket->descriptor(), into.data(), into.size(), 0);
@@ -98,7 +111,7 @@ class KernelStream : public Stream {
 
   Status write(Call& call, std::string_view bytes) override {
     const std::shared_ptr<Socket> socket = socket_;
-    TRY(take_turns(*socket));
+    TRY(turns_.take(*socket));
     while (!bytes.empty()) {
       const ssize_t sent = ::send(socket->descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (sent >= 0) {
@@ -116,16 +129,9 @@ class KernelStream : public Stream {
   std::string peer() const override { return peer_; }
 
  private:
-  // A wait would not do: an operation that is ready must not fail by the deadline.
-  Status take_turns(Socket& socket) {
-    if (!socket.closed() && ++operations_ % k_ready_in_a_row_max == 0) Scheduler::current().yield();
-    if (socket.closed()) return Status(Code::closed, "closed");
-    return {};
-  }
-
   std::shared_ptr<Socket> socket_;
   std::string peer_;
-  unsigned operations_ = 0;
+  Turns turns_;
 };
 
 class KernelListener : public Listener {
@@ -136,8 +142,8 @@ class KernelListener : public Listener {
 
   Result<std::unique_ptr<Stream>> accept(Call& call) override {
     const std::shared_ptr<Socket> socket = socket_;
+    TRY(turns_.take(*socket));
     for (;;) {
-      if (socket->closed()) return Status(Code::closed, "closed");
       Address peer;
       peer.bytes = sizeof(peer.storage);
       const int number = ::accept4(socket->descriptor(), peer.get(), &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -179,6 +185,7 @@ class KernelListener : public Listener {
   Counter& refused_;
   Log& log_;
   Time log_again_ = Time::min();
+  Turns turns_;
 };
 
 // A connect to a free port of this machine may get that very port as its own and reach itself.
@@ -219,20 +226,19 @@ Result<std::unique_ptr<Stream>> KernelNetwork::connect(Call& call, const std::st
   if (number < 0) return Status(Code::unavailable, text + ": " + std::strerror(errno));
   auto socket = std::make_shared<Socket>(poller_, number);
   const auto failed = [&](int error) { return Status(Code::unavailable, text + ": " + std::strerror(error)); };
-  if (!socket->watch()) return failed(ENOSPC);
-  if (::connect(number, address.get(), address.bytes) != 0) {
-    if (errno != EINPROGRESS && errno != EINTR) return failed(errno);
-    for (;;) {
-      TRY(socket->wait_writable(call.deadline));
-      int error = 0;
-      socklen_t bytes = sizeof(error);
-      getsockopt(number, SOL_SOCKET, SO_ERROR, &error, &bytes);
-      if (error != 0) return failed(error);
-      Address peer;
-      peer.bytes = sizeof(peer.storage);
-      if (getpeername(number, peer.get(), &peer.bytes) == 0) break;
-      // The event of the socket's birth (EPOLLHUP, not yet connected): wait for the real one.
-    }
+  const int begun = ::connect(number, address.get(), address.bytes) == 0 ? 0 : errno;
+  if (begun != 0 && begun != EINPROGRESS && begun != EINTR) return failed(begun);
+  if (!socket->watch()) return failed(ENOSPC);  // After connect(): an idle socket would report a hang-up.
+  for (;;) {
+    if (begun != 0) TRY(socket->wait_writable(call.deadline));
+    int error = 0;
+    socklen_t bytes = sizeof(error);
+    getsockopt(number, SOL_SOCKET, SO_ERROR, &error, &bytes);
+    if (error != 0) return failed(error);
+    Address peer;
+    peer.bytes = sizeof(peer.storage);
+    if (getpeername(number, peer.get(), &peer.bytes) == 0) break;
+    if (begun == 0) return failed(ENOTCONN);  // Reset already.
   }
   if (connected_to_itself(number)) return failed(ECONNREFUSED);
   return std::unique_ptr<Stream>(new KernelStream(std::move(socket), text));

@@ -1,7 +1,6 @@
 // Goal: the real Env keeps the promises of env.h. Method: loopback connections, real files and threads.
 #include "runtime/os/os_env.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -18,6 +17,7 @@
 #include "runtime/counters/counters.h"
 #include "runtime/log/log.h"
 #include "runtime/os/errors.h"
+#include "runtime/testing/env_contract.h"
 #include "runtime/testing/run_in_coroutine.h"
 
 namespace hongyan::runtime {
@@ -49,16 +49,20 @@ void echo(Env& env, Stream& stream) {
   }
 }
 
-std::string read_exactly(Stream& stream, Call& call, size_t bytes) {
-  std::string all(bytes, '\0');
-  size_t done = 0;
-  while (done < bytes) {
-    auto got = stream.read(call, std::span(all).subspan(done));
-    if (!got.ok() || *got == 0) break;
-    done += *got;
-  }
-  all.resize(done);
-  return all;
+TEST_F(OsTest, its_disk_keeps_the_contract) { check_disk_contract(env->disk(), directory); }
+
+TEST_F(OsTest, its_network_keeps_the_contract) {
+  run_in_coroutine(*env, [&] { check_network_contract(*env, "127.0.0.1:0"); });
+  EXPECT_EQ(scheduler.live(), 0u);
+}
+
+TEST_F(OsTest, addresses_are_numbers_or_localhost) {
+  run_in_coroutine(*env, [&] {
+    Call call = call_for(10s);
+    for (const char* wrong : {"::1:80", "[::1:80", "[]:80", "example.org:80", "1.2.3:4", ":80"}) {
+      EXPECT_EQ(env->network().connect(call, wrong).code(), Code::invalid) << wrong;
+    }
+  });
 }
 
 TEST_F(OsTest, two_hundred_streams_echo_at_once) {
@@ -112,110 +116,6 @@ Pair connect_pair(Env& env) {
   return {std::move(client), std::move(server)};
 }
 
-TEST_F(OsTest, large_writes_arrive_whole_though_the_reader_is_slow) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(60s);
-    Pair pair = connect_pair(*env);
-    std::string text;
-    for (int i = 0; text.size() < 8'000'000; ++i) text += std::to_string(i);
-    Nursery nursery(scheduler);
-    nursery.spawn("writer", [&] {
-      Call writing = call_for(60s);
-      EXPECT_TRUE(pair.client->write(writing, text).ok());
-      pair.client->close();
-    });
-    EXPECT_TRUE(sleep(call, 5ms).ok());  // Until the kernel's buffers are full.
-    EXPECT_TRUE(read_exactly(*pair.server, call, text.size()) == text);
-    char more[1];
-    EXPECT_EQ(pair.server->read(call, more).value(), 0u);
-    EXPECT_TRUE(nursery.join(call).ok());
-  });
-}
-
-TEST_F(OsTest, a_read_ends_at_its_deadline_and_the_stream_lives_on) {
-  run_in_coroutine(*env, [&] {
-    Pair pair = connect_pair(*env);
-    Call hasty = call_for(5ms);
-    char buffer[16];
-    EXPECT_EQ(pair.client->read(hasty, buffer).code(), Code::deadline);
-    Call call = call_for(10s);
-    EXPECT_TRUE(pair.server->write(call, "late").ok());
-    EXPECT_EQ(read_exactly(*pair.client, call, 4), "late");
-  });
-}
-
-TEST_F(OsTest, a_write_nobody_reads_ends_at_its_deadline) {
-  run_in_coroutine(*env, [&] {
-    Pair pair = connect_pair(*env);
-    Call hasty = call_for(20ms);
-    EXPECT_EQ(pair.client->write(hasty, std::string(64 << 20, 'x')).code(), Code::deadline);
-  });
-}
-
-TEST_F(OsTest, closing_wakes_reader_and_writer_even_when_the_stream_is_gone) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    Pair pair = connect_pair(*env);
-    Nursery nursery(scheduler);
-    nursery.spawn("reader", [&] {
-      Call endless;
-      char buffer[16];
-      EXPECT_EQ(pair.client->read(endless, buffer).code(), Code::closed);
-    });
-    nursery.spawn("writer", [&] {
-      Call endless;
-      EXPECT_EQ(pair.client->write(endless, std::string(64 << 20, 'x')).code(), Code::closed);
-    });
-    EXPECT_TRUE(sleep(call, 5ms).ok());
-    pair.client.reset();
-    EXPECT_TRUE(nursery.join(call).ok());
-    // Bytes were in flight and unread: the other side learns of an end, orderly or not.
-    char buffer[4096];
-    Result<size_t> got = size_t{1};
-    while (got.ok() && *got > 0) got = pair.server->read(call, buffer);
-    EXPECT_NE(got.code(), Code::deadline);
-  });
-}
-
-TEST_F(OsTest, a_closed_stream_answers_closed) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    Pair pair = connect_pair(*env);
-    pair.client->close();
-    pair.client->close();
-    char buffer[16];
-    EXPECT_EQ(pair.client->read(call, buffer).code(), Code::closed);
-    EXPECT_EQ(pair.client->write(call, "x").code(), Code::closed);
-  });
-}
-
-TEST_F(OsTest, writing_to_one_who_left_is_an_error_and_not_a_signal) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    Pair pair = connect_pair(*env);
-    pair.server.reset();
-    Status status;
-    for (int i = 0; i < 1000 && status.ok(); ++i) status = pair.client->write(call, std::string(4096, 'x'));
-    EXPECT_EQ(status.code(), Code::closed);
-  });
-}
-
-TEST_F(OsTest, a_cancelled_reader_stops_waiting) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    Pair pair = connect_pair(*env);
-    Nursery nursery(scheduler);
-    nursery.spawn("reader", [&] {
-      Call endless;
-      char buffer[16];
-      EXPECT_EQ(pair.client->read(endless, buffer).code(), Code::cancelled);
-    });
-    scheduler.yield();
-    nursery.cancel();
-    EXPECT_TRUE(nursery.join(call).ok());
-  });
-}
-
 TEST_F(OsTest, a_flood_does_not_starve_the_others) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
@@ -237,20 +137,6 @@ TEST_F(OsTest, a_flood_does_not_starve_the_others) {
     EXPECT_TRUE(sleep(call, 10ms).ok());
     over = true;
     EXPECT_TRUE(nursery.join(call).ok());
-  });
-}
-
-TEST_F(OsTest, connecting_where_nobody_listens_is_unavailable) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    std::string address;
-    { address = env->network().listen("127.0.0.1:0").value()->address(); }
-    EXPECT_EQ(env->network().connect(call, address).code(), Code::unavailable);
-    for (const char* wrong : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:8o", "::1:80", "[::1:80",
-                              "example.org:80", "1.2.3:4", "127.0.0.1:-1"}) {
-      EXPECT_EQ(env->network().connect(call, wrong).code(), Code::invalid) << wrong;
-      EXPECT_EQ(env->network().listen(wrong).code(), Code::invalid) << wrong;
-    }
   });
 }
 
@@ -292,22 +178,6 @@ TEST_F(OsTest, accept_survives_the_want_of_descriptors_without_spinning) {
     EXPECT_GE(refused, 1);
     EXPECT_LE(refused, 3);
     EXPECT_TRUE(listener->accept(call).ok());
-  });
-}
-
-TEST_F(OsTest, closing_a_listener_ends_accept) {
-  run_in_coroutine(*env, [&] {
-    Call call = call_for(10s);
-    auto listener = env->network().listen("127.0.0.1:0").value();
-    Nursery nursery(scheduler);
-    nursery.spawn("accept", [&] {
-      Call endless;
-      EXPECT_EQ(listener->accept(endless).code(), Code::closed);
-    });
-    scheduler.yield();
-    listener->close();
-    EXPECT_TRUE(nursery.join(call).ok());
-    EXPECT_EQ(listener->accept(call).code(), Code::closed);
   });
 }
 
@@ -394,63 +264,22 @@ TEST_F(OsTest, sleep_takes_the_time_it_was_given) {
   });
 }
 
-TEST_F(OsTest, files_keep_what_was_appended) {
-  Disk& disk = env->disk();
-  EXPECT_TRUE(disk.make_directories(path("a/b/c/")).ok());
-  EXPECT_TRUE(disk.make_directories(path("a/b/c")).ok());
-  auto file = disk.open(path("a/b/c/log"), OpenMode::create).value();
-  EXPECT_TRUE(file->append("hello ").ok());
-  EXPECT_TRUE(file->append("world").ok());
-  EXPECT_TRUE(file->sync().ok());
-  EXPECT_TRUE(disk.sync_directory(path("a/b/c")).ok());
-  EXPECT_EQ(file->size().value(), 11u);
-  EXPECT_EQ(file->read_at(6, 1 << 30).value(), "world");
-  EXPECT_EQ(file->read_at(11, 5).value(), "");
-  EXPECT_EQ(file->read_at(99, 5).value(), "");
-  EXPECT_TRUE(file->truncate(5).ok());
-  EXPECT_TRUE(file->append("!").ok());
-
-  auto again = disk.open(path("a/b/c/log"), OpenMode::append).value();
-  EXPECT_EQ(again->read_at(0, 100).value(), "hello!");
-  EXPECT_TRUE(again->append("?").ok());
-  EXPECT_TRUE(disk.rename(path("a/b/c/log"), path("a/b/log")).ok());
-  EXPECT_FALSE(disk.exists(path("a/b/c/log")));
-  EXPECT_EQ(disk.open(path("a/b/log"), OpenMode::read).value()->read_at(0, 100).value(), "hello!?");
-  EXPECT_EQ(disk.open(path("a/b/log"), OpenMode::create).value()->size().value(), 0u);
-  EXPECT_EQ(disk.list(path("a/b")).value(), (std::vector<std::string>{"c", "log"}));
-  EXPECT_TRUE(disk.remove(path("a/b/log")).ok());
-  EXPECT_TRUE(disk.remove(path("a/b/c")).ok());
-  EXPECT_TRUE(disk.list(path("a/b")).value().empty());
-
-  struct stat status {};
-  ASSERT_EQ(stat(path("a").c_str(), &status), 0);
-  EXPECT_EQ(status.st_mode & 0077, 0u);
-}
-
 TEST_F(OsTest, disk_errors_have_their_codes) {
-  Disk& disk = env->disk();
-  EXPECT_EQ(disk.open(path("none"), OpenMode::read).code(), Code::not_found);
-  EXPECT_EQ(disk.open(path("none"), OpenMode::append).code(), Code::not_found);
-  EXPECT_EQ(disk.open(path("no/file"), OpenMode::create).code(), Code::not_found);
-  EXPECT_EQ(disk.remove(path("none")).code(), Code::not_found);
-  EXPECT_EQ(disk.rename(path("none"), path("other")).code(), Code::not_found);
-  EXPECT_EQ(disk.list(path("none")).code(), Code::not_found);
-  EXPECT_EQ(disk.sync_directory(path("none")).code(), Code::not_found);
-  disk.open(path("file"), OpenMode::create).value();
-  EXPECT_EQ(disk.make_directories(path("file")).code(), Code::exists);
-  auto full = disk.open("/dev/full", OpenMode::append).value();
+  auto full = env->disk().open("/dev/full", OpenMode::append).value();
   EXPECT_EQ(full->append("x").code(), Code::no_space);
   EXPECT_EQ(disk_error(EROFS, "x").code(), Code::read_only);
   EXPECT_EQ(disk_error(EDQUOT, "x").code(), Code::no_space);
   EXPECT_EQ(disk_error(EIO, "x").code(), Code::io);
 }
 
-TEST_F(OsTest, a_file_lock_is_held_until_dropped) {
-  Disk& disk = env->disk();
-  auto lock = disk.lock(path("LOCK")).value();
-  EXPECT_EQ(disk.lock(path("LOCK")).code(), Code::busy);
-  lock.reset();
-  EXPECT_TRUE(disk.lock(path("LOCK")).ok());
+TEST_F(OsTest, what_is_stored_is_its_owners_only) {
+  EXPECT_TRUE(env->disk().make_directories(path("a")).ok());
+  env->disk().open(path("a/file"), OpenMode::create).value();
+  for (const std::string& name : {path("a"), path("a/file")}) {
+    struct stat status {};
+    ASSERT_EQ(stat(name.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0077, 0u) << name;
+  }
 }
 
 TEST_F(OsTest, random_bytes_differ) {

@@ -1,18 +1,11 @@
 #include "runtime/testing/run_in_coroutine.h"
 
-#include "base/check.h"
+#include "runtime/coro/run.h"
 
 namespace hongyan::runtime {
 
 void run_in_coroutine(Scheduler& scheduler, const std::function<void()>& body) {
-  bool finished = false;
-  scheduler.spawn("test", [&] {
-    body();
-    finished = true;
-    scheduler.stop();
-  });
-  scheduler.run();
-  CHECK(finished);
+  run_to_end(scheduler, "test", body);
   scheduler.run_ready();
 }
 
