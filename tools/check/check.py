@@ -40,6 +40,15 @@ def tracked(root):
     return [root / name for name in names if (root / name).is_file()]
 
 
+def listed(words, keyword):
+    """The words after a keyword of a CMake call, up to the next keyword."""
+    if keyword not in words:
+        return []
+    rest = words[words.index(keyword) + 1:]
+    end = next((i for i, word in enumerate(rest) if re.fullmatch("[A-Z_]+", word)), len(rest))
+    return rest[:end]
+
+
 class Tree:
     def __init__(self, root):
         self.root = pathlib.Path(root)
@@ -55,26 +64,35 @@ class Tree:
                 if b"\0" not in data:
                     yield self.name(file), data.decode(errors="replace")
 
-    def rooms(self):
-        """{room: its EXCEPT list} as the CMake files declare them."""
+    def rooms(self, keyword="EXCEPT"):
+        """{room: what its hongyan_room() in a CMake file lists after the keyword}."""
         found = {}
         for file in self.files:
             if file.name == "CMakeLists.txt":
                 text = re.sub(r"#.*", "", file.read_text())
                 for room, rest in ROOM.findall(text):
-                    words = rest.split()
-                    excepted = []
-                    if "EXCEPT" in words:
-                        for word in words[words.index("EXCEPT") + 1:]:
-                            if word.isupper():
-                                break
-                            excepted.append(word)
-                    found[room] = excepted
+                    found[room] = listed(rest.split(), keyword)
         return found
 
 
 def layers(tree):
     yield from check_layers.check(tree.root)
+
+
+def linked(tree):
+    """What a room links is what it may include: a test program is linked from its declared dependencies alone."""
+    rules = check_layers.Layers((tree.root / "tools/check/layers.txt").read_text())
+    for room, dependencies_ in tree.rooms("DEPS").items():
+        here = rules.room_of(room + "/")
+        if here is None:
+            yield f"src/CMakeLists.txt:1: unknown: layers.txt lists no room for {room}"
+            continue
+        for dependency in dependencies_:
+            there = rules.room_of(dependency + "/")
+            if there is None or not rules.allows(here, there, dependency + "/"):
+                yield f"src/CMakeLists.txt:1: layer: {room} links {dependency}, which {here} may not include"
+            elif here == there and here in rules.closed and dependency != room:
+                yield f"src/CMakeLists.txt:1: sibling: {room} links {dependency}; they meet only through what both may include"
 
 
 def sizes(tree):
@@ -97,6 +115,8 @@ def words(tree):
 
 def readmes(tree):
     for room in tree.rooms():
+        if room.endswith("/testing"):
+            continue  # Described with the room whose tests it serves.
         readme = tree.root / "src" / room / "README.md"
         if not readme.is_file():
             yield f"src/{room}/README.md:1: readme: a room needs one"
@@ -151,7 +171,7 @@ def executable(tree):
             yield f"{name}:1: executable: a script of tests/run.d must be executable"
 
 
-CHECKS = [layers, sizes, words, readmes, registered, compiled, documents, executable]
+CHECKS = [layers, linked, sizes, words, readmes, registered, compiled, documents, executable]
 
 
 def with_debt(tree, complaints):

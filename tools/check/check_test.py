@@ -66,6 +66,8 @@ class Check(unittest.TestCase):
             ("src/store/engine/e.cc", "int e;\n", "src/store/engine/e.cc:1: registered: no hongyan_room"),
             ("src/CMakeLists.txt", "hongyan_room(base)\nhongyan_room(base/deep)\n", "src/base/deep/b_test.cc:1: registered: built by"),
             ("src/base/a.cc", '#include "store/engine/e.h"\n', "src/base/a.cc:1: layer: base may not include store/engine"),
+            ("src/CMakeLists.txt", GOOD["src/CMakeLists.txt"].replace("LIBS", "DEPS store/engine LIBS"),
+             "src/CMakeLists.txt:1: layer: base links store/engine"),
             ("docs/dependencies.md", "old\n", "docs/dependencies.md:1: documents: "),
             ("tests/run.d/10_x.sh", "not executable\n", "tests/run.d/10_x.sh:1: executable: "),
             ("tools/check/debt.txt", "# sins\nsrc/gone.cc:1: size: 1200 lines\n", "tools/check/debt.txt:1: debt: paid"),

@@ -22,14 +22,23 @@ configure() {
 # has_output DIR FILE: whether the build in DIR knows how to make FILE (a path inside DIR, or a target).
 has_output() { ninja -C "$HONGYAN_ROOT/$1" -t query "$2" >/dev/null 2>&1; }
 
-# build_quietly DIR TARGET...: ninja with its progress line on a terminal; elsewhere it speaks only when something fails.
+# build_quietly DIR TARGET...: ninja that shows one line of progress on a terminal, and its output only when it fails.
 build_quietly() {
-  local dir=$HONGYAN_ROOT/$1 log
+  local dir=$HONGYAN_ROOT/$1 line
   shift
-  if [ -t 1 ]; then
-    (cd "$dir" && ninja "$@") || exit 1
-    return
+  if [ -t 2 ]; then
+    local width
+    width=$(tput cols 2>/dev/null || echo 80)
+    if ninja -C "$dir" "$@" 2>&1 | tee "$dir/ninja.out" | while IFS= read -r line; do
+      case $line in \[*) printf '\r\033[K%.*s' $((width - 1)) "$line" >&2 ;; esac
+    done; then
+      printf '\r\033[K' >&2
+      return
+    fi
+    printf '\n' >&2
+  else
+    ninja -C "$dir" "$@" > "$dir/ninja.out" 2>&1 && return
   fi
-  log=$dir/ninja.out
-  ninja -C "$dir" "$@" > "$log" 2>&1 || { tail -n 60 "$log" >&2; exit 1; }
+  tail -n 60 "$dir/ninja.out" >&2
+  exit 1
 }

@@ -18,5 +18,5 @@ if ! has_output build bin/$program; then
   echo "hongyan: '$verb' is not there yet ($program is not part of this build)" >&2
   exit 2
 fi
-build_quietly build bin/$program >&2
+build_quietly build bin/$program
 exec "$HONGYAN_ROOT/build/bin/$program" "${words[@]}" "$@"
