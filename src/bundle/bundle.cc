@@ -1,0 +1,218 @@
+#include "bundle/bundle.h"
+
+#include <optional>
+
+#include "logic/chat/chat_service.h"
+#include "logic/friend/friend_service.h"
+#include "logic/group_chat/group_chat_service.h"
+#include "logic/message_sync/message_sync_service.h"
+#include "model/tables.h"
+#include "rpc/guard.h"
+#include "rpc/local_channel.h"
+
+namespace hongyan::bundle {
+
+namespace {
+
+// A data service with the guard before it. Its channel exists before the service does, so that services may name each
+// other whatever the order they are made in.
+template <typename ServiceT>
+class Seat : public rpc::Channel {
+ public:
+  Seat(Env& env, const Secrets& secrets, const rpc::Revocations& revocations, std::string audience)
+      : guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group", "inbox"}), revocations) {}
+  void take(std::unique_ptr<ServiceT> service) { service_ = std::move(service); }
+  ServiceT& service() { return *service_; }
+  void serve(rpc::Service& service) { channel_.emplace(service, &guard_); }
+  Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
+    CHECK(channel_.has_value());
+    return channel_->call(call, method, request, response);
+  }
+
+ private:
+  rpc::Guard guard_;
+  std::unique_ptr<ServiceT> service_;
+  std::optional<rpc::LocalChannel> channel_;
+};
+
+// A logic service: no rows, no guard.
+template <typename ServiceT>
+class LogicSeat {
+ public:
+  explicit LogicSeat(std::unique_ptr<ServiceT> service) : service_(std::move(service)), channel_(*service_, nullptr) {}
+  rpc::Channel& channel() { return channel_; }
+  std::span<const rpc::MethodInfo> methods() const { return service_->methods(); }
+
+ private:
+  std::unique_ptr<ServiceT> service_;
+  rpc::LocalChannel channel_;
+};
+
+class BundleImpl : public Bundle {
+ public:
+  BundleImpl(Env& env, store::Store& store, const Secrets& secrets, BundleConfig config)
+      : env_(env),
+        config_(std::move(config)),
+        integrator_(env, secrets.audiences({"account", "device", "contact"}), "integrator"),
+        presence_(env, secrets, revocations_, "presence"),
+        gate_(env, secrets, revocations_, "gate"),
+        account_(env, secrets, revocations_, "account"),
+        device_(env, secrets, revocations_, "device"),
+        contact_(env, secrets, revocations_, "contact"),
+        inbox_(env, secrets, revocations_, "inbox"),
+        group_(env, secrets, revocations_, "group") {
+    make_data(store, secrets);
+    make_logic(secrets);
+    make_access(secrets);
+  }
+
+  Status start() override {
+    account_.service().start();
+    contact_.service().start();
+    inbox_.service().start();
+    group_.service().start();
+    if (web_ != nullptr) TRY(web_->start());
+    ready_ = true;
+    return {};
+  }
+
+  // Access first, so that nothing new comes in; then what works in the background.
+  void stop(Call& call) override {
+    ready_ = false;
+    if (web_ != nullptr) web_->stop(call);
+    for (const Status& status : {group_.service().stop(call), inbox_.service().stop(call),
+                                 contact_.service().stop(call), account_.service().stop(call)}) {
+      if (!status.ok()) env_.log().warning("bundle: a worker did not stop: {}", status.detail());
+    }
+    presence_.service().stop(call);
+  }
+
+  std::string web_address() const override { return web_ == nullptr ? "" : web_->address(); }
+  api::Entry& entry() override { return *entry_; }
+  IntegratorClients integrator() override {
+    return {.account = internal::AccountClient(account_), .device = internal::DeviceClient(device_),
+            .contact = internal::ContactClient(contact_), .self = integrator_};
+  }
+
+ private:
+  void make_data(store::Store& store, const Secrets& secrets) {
+    const internal::PresenceClient presence(presence_);
+    presence_.take(access::make_presence(env_, {.gates = {}, .audiences = secrets.audiences({"gate"})}, {}));
+    presence_.serve(presence_.service());
+    account_.take(account::make_account(env_, {.store = store, .presence = presence, .audiences = secrets.audiences({"presence"})},
+                                        {.region = config_.region, .password_cost = config_.password_cost}));
+    account_.serve(account_.service());
+    device_.take(device::make_device(env_, {.store = store,
+                                            .presence = presence,
+                                            .audiences = secrets.audiences({"presence"}),
+                                            .client_tickets = secrets.ring("client_ticket"),
+                                            .revocations = revocations_}, {}));
+    device_.serve(device_.service());
+    contact_.take(contact::make_contact(env_, {.store = store,
+                                               .account = internal::AccountClient(account_),
+                                               .presence = presence,
+                                               .audiences = secrets.audiences({"account", "presence"}),
+                                               .grants = secrets.ring("grant.contact")}, {}));
+    contact_.serve(contact_.service());
+    inbox_.take(inbox::make_inbox(env_, {.store = store,
+                                         .presence = presence,
+                                         .device = internal::DeviceClient(device_),
+                                         .contact_grants = secrets.ring("grant.contact"),
+                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"presence", "device"}), "inbox")},
+                                  config_.inbox));
+    inbox_.serve(inbox_.service());
+    group_.take(group::make_group(env_, {.store = store,
+                                         .account = internal::AccountClient(account_),
+                                         .inbox = internal::InboxClient(inbox_),
+                                         .contact_grants = secrets.ring("grant.contact"),
+                                         .grants = secrets.ring("grant.group"),
+                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"account", "inbox"}), "group")}, {}));
+    group_.serve(group_.service());
+  }
+
+  void make_logic(const Secrets& secrets) {
+    const internal::AccountClient account(account_);
+    const internal::ContactClient contact(contact_);
+    const internal::DeviceClient device(device_);
+    const internal::InboxClient inbox(inbox_);
+    const internal::GroupClient group(group_);
+    const internal::PresenceClient presence(presence_);
+    login_.emplace(logic::make_login(env_, {.account = account, .device = device, .contact = contact, .presence = presence},
+                                     {.region = "r" + std::to_string(config_.region), .auth = config_.auth}));
+    friend_.emplace(logic::make_friend(env_, {.contact = contact, .account = account}));
+    group_chat_.emplace(logic::make_group_chat(env_, {.group = group, .contact = contact, .account = account}));
+    chat_.emplace(logic::make_chat(env_, {.contact = contact,
+                                          .inbox = inbox,
+                                          .group = group,
+                                          .presence = presence,
+                                          .group_chat = client::GroupChatClient(group_chat_->channel())}));
+    message_sync_.emplace(logic::make_message_sync(env_, {.account = account,
+                                                          .contact = contact,
+                                                          .inbox = inbox,
+                                                          .device = device,
+                                                          .snapshot_keys = secrets.ring("snapshot")}));
+  }
+
+  void make_access(const Secrets& secrets) {
+    rpc::CommandTable commands;
+    commands.add(login_->methods(), login_->channel());
+    commands.add(friend_->methods(), friend_->channel());
+    commands.add(chat_->methods(), chat_->channel());
+    commands.add(group_chat_->methods(), group_chat_->channel());
+    commands.add(message_sync_->methods(), message_sync_->channel());
+    entry_.emplace(env_, api::EntryDeps{.commands = std::move(commands),
+                                        .client_tickets = secrets.ring("client_ticket"),
+                                        .audiences = secrets.audiences({"account", "device", "contact", "inbox", "group", "presence"}),
+                                        .revocations = revocations_,
+                                        .device = internal::DeviceClient(device_)},
+                   config_.entry);
+    if (!config_.serve_web) return;
+    web_ = access::make_web_gate(env_, {.entry = *entry_,
+                                        .presence = internal::PresenceClient(presence_),
+                                        .site = std::move(config_.site),
+                                        .tls = config_.tls,
+                                        .ready = [this] { return ready_; }},
+                                 config_.web);
+    gate_.serve(web_->gate_service());
+    presence_.service().add_gate(config_.web.links.gate, internal::GateClient(gate_));
+  }
+
+  Env& env_;
+  BundleConfig config_;
+  rpc::Revocations revocations_;
+  rpc::ServiceIdentity integrator_;
+  bool ready_ = false;
+
+  Seat<access::Presence> presence_;
+  Seat<internal::GateService> gate_;  // Served by the web gate.
+  Seat<account::Service> account_;
+  Seat<internal::DeviceService> device_;
+  Seat<contact::Service> contact_;
+  Seat<inbox::InboxRoom> inbox_;
+  Seat<group::Service> group_;
+
+  std::optional<LogicSeat<client::LoginService>> login_;
+  std::optional<LogicSeat<client::FriendService>> friend_;
+  std::optional<LogicSeat<client::GroupChatService>> group_chat_;
+  std::optional<LogicSeat<client::ChatService>> chat_;
+  std::optional<LogicSeat<client::MessageSyncService>> message_sync_;
+
+  std::optional<api::Entry> entry_;
+  std::unique_ptr<access::WebGate> web_;
+};
+
+}  // namespace
+
+std::vector<store::TableSpec> tables() {
+  std::vector<store::TableSpec> specs;
+  for (const model::TableName& table : model::k_tables) {
+    specs.push_back({.id = table.id, .name = table.name, .table_class = store::TableClass::rows, .tracked = table.tracked});
+  }
+  return specs;
+}
+
+std::unique_ptr<Bundle> make_bundle(Env& env, store::Store& store, const Secrets& secrets, BundleConfig config) {
+  return std::make_unique<BundleImpl>(env, store, secrets, std::move(config));
+}
+
+}  // namespace hongyan::bundle

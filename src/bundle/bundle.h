@@ -1,0 +1,60 @@
+// All services of one deployment in one process, wired with in-process channels: each call runs inline through the
+// same guards as over the network. The server (main.cc) gives it the real Env and the embedded store, the simulator
+// its own. Nothing here decides anything: it is the wiring diagram.
+//
+// Owning thread only. start() in a coroutine; stop() before destruction; the store outlives the bundle.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "access/presence/presence.h"
+#include "access/web_gate/web_gate.h"
+#include "api/gate/entry.h"
+#include "bundle/secrets.h"
+#include "data/account/account_service.h"
+#include "data/contact/contact_service.h"
+#include "data/device/device_service.h"
+#include "data/inbox/inbox_service.h"
+#include "logic/login/login_service.h"
+#include "runtime/env/env.h"
+#include "store/entity/store.h"
+
+namespace hongyan::bundle {
+
+struct BundleConfig {
+  uint32_t region = 0;
+  logic::AuthMode auth = logic::AuthMode::both;
+  account::PasswordCost password_cost;
+  inbox::InboxConfig inbox;
+  api::EntryConfig entry;
+  access::WebGateConfig web;
+  bool serve_web = true;                                // False: no listener; whoever holds entry() is the access.
+  access::SiteFiles site = {};
+  std::shared_ptr<runtime::TlsServer> tls = {};
+};
+
+// The list of tables for whoever opens the store.
+std::vector<store::TableSpec> tables();
+
+// What tools and the server port call as the service "integrator".
+struct IntegratorClients {
+  internal::AccountClient account;
+  internal::DeviceClient device;
+  internal::ContactClient contact;
+  rpc::ServiceIdentity self;
+};
+
+class Bundle {
+ public:
+  virtual ~Bundle() = default;
+  virtual Status start() = 0;
+  virtual void stop(Call& call) = 0;
+  virtual std::string web_address() const = 0;  // With the real port.
+  virtual api::Entry& entry() = 0;
+  virtual IntegratorClients integrator() = 0;
+};
+
+std::unique_ptr<Bundle> make_bundle(Env& env, store::Store& store, const Secrets& secrets, BundleConfig config);
+
+}  // namespace hongyan::bundle
