@@ -15,6 +15,7 @@
 #include "data/account/account_service.h"
 #include "data/contact/contact_service.h"
 #include "data/device/device_service.h"
+#include "data/group/group_service.h"
 #include "data/inbox/inbox_service.h"
 #include "logic/login/login_service.h"
 #include "runtime/env/env.h"

@@ -1,0 +1,207 @@
+// hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM; `backup` and
+// `restore` copy a data directory. Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <fmt/format.h>
+
+#include "base/bytes.h"
+#include "bundle/bundle.h"
+#include "bundle/demo.h"
+#include "bundle/secrets.h"
+#include "bundle/server_options.h"
+#include "runtime/config/config.h"
+#include "runtime/os/os_env.h"
+#include "runtime/tls/tls.h"
+#include "store/engine/open.h"
+
+namespace hongyan::bundle {
+namespace {
+
+constexpr size_t k_file_bytes_max = 1024 * 1024;  // Of a configuration or a certificate.
+
+struct Options {
+  std::string data = "data";
+  std::string config_file;
+  bool check_config = false;
+  bool demo = false;
+  std::vector<std::pair<std::string, std::string>> settings;
+  std::string backup_to;
+  std::string restore_from;
+};
+
+void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+int fail(const std::string& text) {
+  std::fputs(("hongyan-server: " + text + "\n").c_str(), stderr);
+  return 1;
+}
+
+Result<std::string> read_file(Env& env, const std::string& path) {
+  auto file = TRY(env.disk().open(path, runtime::OpenMode::read));
+  return file->read_at(0, k_file_bytes_max);
+}
+
+Status write_file(Env& env, const std::string& path, std::string_view content) {
+  auto file = TRY(env.disk().open(path + ".new", runtime::OpenMode::create));
+  TRY(file->append(content));
+  TRY(file->sync());
+  return env.disk().rename(path + ".new", path);
+}
+
+Result<runtime::Config> load_config(Env& env, const Options& options) {
+  runtime::Config config;
+  declare_settings(config);
+  runtime::ConfigSources sources;
+  sources.environment = runtime::environment_variables();
+  sources.command_line = options.settings;
+  if (!options.config_file.empty()) {
+    sources.file_name = options.config_file;
+    sources.file_text = TRY(read_file(env, options.config_file));
+  }
+  TRY(config.load(sources));
+  return config;
+}
+
+// Anything but loopback is TLS: with the operator's certificate, or one that is made once and kept.
+Result<std::shared_ptr<runtime::TlsServer>> load_tls(Env& env, const runtime::Config& config, const std::string& data) {
+  const std::string& host = config.text("web.listen");
+  const bool own = !config.text("tls.certificate").empty();
+  if (is_loopback(host) && !own) return std::shared_ptr<runtime::TlsServer>();
+  runtime::TlsIdentity identity;
+  const std::string certificate = own ? config.text("tls.certificate") : data + "/tls-certificate.pem";
+  const std::string key = own ? config.text("tls.key") : data + "/tls-key.pem";
+  if (!own && !env.disk().exists(certificate)) {
+    identity = TRY(runtime::make_self_signed(join_address(host, config.integer("web.port")), env.utc_ms()));
+    TRY(write_file(env, key, identity.key_pem));
+    TRY(write_file(env, certificate, identity.certificate_pem));
+  } else {
+    identity.certificate_pem = TRY(read_file(env, certificate));
+    identity.key_pem = TRY(read_file(env, key));
+  }
+  say("TLS certificate fingerprint (SHA-256): " + TRY(runtime::certificate_fingerprint(identity.certificate_pem)));
+  return runtime::make_tls_server(identity);
+}
+
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (char c : text) {
+    if (c == '"' || c == '\\') out.push_back('\\');
+    if (static_cast<unsigned char>(c) < 0x20) out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    else out.push_back(c);
+  }
+  return out + "\"";
+}
+
+// What tools need to find this server; outlives a crash, so readers check the pid.
+Status announce(Env& env, const std::string& data, const std::string& web) {
+  const std::string fields = fmt::format("\"web\":{},\"data\":{}", json_text(web), json_text(data));
+  TRY(write_file(env, data + "/server.json", fmt::format("{{\"pid\":{},{}}}\n", runtime::process_id(), fields)));
+  say(fmt::format("\nHongyan {} is ready.\n  Open  {}\n  Data  {}\n  Stop  Ctrl-C, or ./hongyan down\n", HONGYAN_VERSION, web, data));
+  say("ready {" + fields + "}");
+  return {};
+}
+
+// Runs `work` in a coroutine to its end.
+Status run_coroutine(Env& env, const char* name, const std::function<Status()>& work) {
+  Status status(Code::cancelled, "stopped");
+  env.scheduler().spawn(name, [&] {
+    status = work();
+    env.scheduler().stop();
+  });
+  env.scheduler().run();
+  return status;
+}
+
+Result<std::unique_ptr<store::OpenStore>> open_data(Env& env, const std::string& data, size_t cache_bytes) {
+  store::OpenOptions open;
+  open.directory = data + "/store";
+  open.tables = tables();
+  open.rocks.block_cache_bytes = cache_bytes;
+  return store::open_store(env, std::move(open));
+}
+
+int serve(Env& env, const runtime::Config& config, const Options& options) {
+  const Status made = env.disk().make_directories(options.data);
+  if (!made.ok()) return fail(options.data + ": " + made.detail());
+  auto opened = open_data(env, options.data, static_cast<size_t>(config.integer("store.cache_mib")) << 20);
+  if (!opened.ok()) return fail(opened.status().detail());
+  const Result<Secrets> secrets = Secrets::load_or_create(env, options.data);
+  if (!secrets.ok()) return fail(secrets.status().detail());
+  auto tls = load_tls(env, config, options.data);
+  if (!tls.ok()) return fail(tls.status().detail());
+  auto bundle_settings = bundle_config(config);
+  if (!bundle_settings.ok()) return fail(bundle_settings.status().detail());
+  bundle_settings->tls = *tls;
+  if (!config.text("web.root").empty()) {
+    auto site = access::load_site(env.disk(), config.text("web.root"));
+    if (!site.ok()) return fail("web.root: " + site.status().detail());
+    bundle_settings->site = std::move(*site);
+  }
+  const auto bundle = make_bundle(env, (*opened)->shard(), *secrets, std::move(*bundle_settings));
+  runtime::stop_on_signals(env);
+  const Status started = run_coroutine(env, "start", [&]() -> Status {
+    TRY(bundle->start());
+    if (secrets->created()) {
+      say("Secret of the server port, for your own backend; shown this once, kept in " + options.data + "/secrets:\n  " +
+          secrets->server_api());
+    }
+    if (options.demo) TRY(make_demo(env, *bundle, say));
+    return announce(env, options.data, (*tls ? "https://" : "http://") + bundle->web_address());
+  });
+  if (started.ok()) env.scheduler().run();
+  const Status stopped = run_coroutine(env, "stop", [&]() -> Status {
+    Call call = runtime::background_call(env, std::chrono::seconds(10));
+    bundle->stop(call);
+    return {};
+  });
+  (void)env.disk().remove(options.data + "/server.json").ok();
+  if (!started.ok()) return fail(started.detail());
+  say("stopped");
+  return stopped.ok() ? 0 : fail(stopped.detail());
+}
+
+}  // namespace
+}  // namespace hongyan::bundle
+
+int main(int argc, char** argv) {
+  using namespace hongyan;
+  bundle::Options options;
+  CLI::App app{"Hongyan: a messaging backend in one process"};
+  app.set_version_flag("--version", HONGYAN_VERSION);
+  const auto setting = [&](const char* name, const char* key, const char* help) {
+    app.add_option_function<std::string>(name, [&options, key](const std::string& value) { options.settings.emplace_back(key, value); }, help);
+  };
+  app.add_option("--data", options.data, "Directory of everything this server keeps")->capture_default_str();
+  app.add_option("--config", options.config_file, "TOML file with settings; every key is also HONGYAN_<KEY>");
+  app.add_flag("--check-config", options.check_config, "Print every setting with value and origin, then end");
+  app.add_flag("--demo", options.demo, "Two sample accounts who are friends; their passwords are printed once");
+  setting("--port", "web.port", "Port of the site (8080)");
+  setting("--listen", "web.listen", "Address to listen on (127.0.0.1); anything but loopback serves TLS");
+  setting("--web-root", "web.root", "Directory of the built web client");
+  setting("--tls-cert", "tls.certificate", "PEM file of the certificate");
+  setting("--tls-key", "tls.key", "PEM file of its key");
+  CLI11_PARSE(app, argc, argv);
+
+  runtime::set_private_umask();
+  const auto console = runtime::make_os_env({});
+  const auto config = bundle::load_config(*console, options);
+  if (!config.ok()) {
+    std::fputs(("hongyan-server: " + config.status().detail() + "\n").c_str(), stderr);
+    return 2;
+  }
+  if (options.check_config) {
+    std::fputs(config->describe().c_str(), stdout);
+    return 0;
+  }
+  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config->text("log.file")});
+  const std::string& level = config->text("log.level");
+  env->log().set_level(level == "debug"     ? runtime::LogLevel::debug
+                       : level == "warning" ? runtime::LogLevel::warning
+                       : level == "error"   ? runtime::LogLevel::error
+                                            : runtime::LogLevel::info);
+  return bundle::serve(*env, *config, options);
+}

@@ -1,0 +1,56 @@
+#include "bundle/server_options.h"
+
+namespace hongyan::bundle {
+
+void declare_settings(runtime::Config& config) {
+  config.declare("web.listen", "127.0.0.1", "Address of the site and the web protocol; anything but loopback serves TLS");
+  config.declare("web.port", 8080, "Port of the site and the web protocol; 0: any free one", 0, 65535);
+  config.declare("web.root", "", "Directory of the built web client; empty: no site");
+  config.declare("web.connections_max", 10'000, "Connections at a time; about 16 KiB each when idle", 1, 1'000'000);
+  config.declare("tls.certificate", "", "PEM file, the leaf first; empty: a certificate made at the first start");
+  config.declare("tls.key", "", "PEM file of the certificate's key");
+  config.declare("region", 0, "Number of this region, in every id given out here; never change it", 0, 1023);
+  config.declare_choice("auth", "both", "Who makes accounts: people themselves, the integrator's server, or both",
+                        {"builtin", "integrator", "both"});
+  config.declare("password.memory_mib", 19, "argon2id memory of one password check (OWASP: 19)", 8, 1024);
+  config.declare("password.passes", 2, "argon2id passes (OWASP: 2 with 19 MiB)", 1, 16);
+  config.declare_choice("retention.mode", "forever", "How long messages are kept on the server", {"forever", "days", "delivered"});
+  config.declare("retention.days", 90, "Days, when retention.mode is \"days\"", 1, 36'500);
+  config.declare("store.cache_mib", 256, "Memory for blocks of rows", 8, 1'048'576);
+  config.declare("limits.requests_per_second", 50, "Requests of one device per second, on average", 1, 1'000'000);
+  config.declare("limits.requests_burst", 100, "Requests of one device at once", 1, 1'000'000);
+  config.declare("limits.anonymous_per_second", 5, "Logins and registrations of one address per second; each costs an argon2", 1, 1'000'000);
+  config.declare("limits.anonymous_burst", 20, "Logins and registrations of one address at once", 1, 1'000'000);
+  config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
+  config.declare("log.file", "", "File of the log; empty: standard error");
+}
+
+Result<BundleConfig> bundle_config(const runtime::Config& config) {
+  BundleConfig out;
+  out.region = static_cast<uint32_t>(config.integer("region"));
+  const std::string& auth = config.text("auth");
+  out.auth = auth == "builtin" ? logic::AuthMode::builtin : auth == "integrator" ? logic::AuthMode::integrator : logic::AuthMode::both;
+  out.password_cost.memory_bytes = static_cast<uint64_t>(config.integer("password.memory_mib")) << 20;
+  out.password_cost.passes = static_cast<uint64_t>(config.integer("password.passes"));
+  const std::string& retention = config.text("retention.mode");
+  out.inbox.retention = retention == "days"        ? inbox::Retention::days
+                        : retention == "delivered" ? inbox::Retention::delivered
+                                                   : inbox::Retention::forever;
+  out.inbox.retention_days = static_cast<uint32_t>(config.integer("retention.days"));
+  out.entry.per_device = {.per_second = static_cast<double>(config.integer("limits.requests_per_second")),
+                          .burst = static_cast<double>(config.integer("limits.requests_burst"))};
+  out.entry.per_address = {.per_second = static_cast<double>(config.integer("limits.anonymous_per_second")),
+                           .burst = static_cast<double>(config.integer("limits.anonymous_burst"))};
+  out.web.address = join_address(config.text("web.listen"), config.integer("web.port"));
+  out.web.connections_max = static_cast<size_t>(config.integer("web.connections_max"));
+  return out;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+std::string join_address(const std::string& host, int64_t port) {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+}  // namespace hongyan::bundle

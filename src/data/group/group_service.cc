@@ -1,0 +1,416 @@
+#include "data/group/group_service.h"
+
+#include <algorithm>
+#include <functional>
+#include <set>
+
+#include "api/client/checks.h"
+#include "data/group/fan_out.h"
+#include "data/group/group_table.h"
+#include "data/group/limits.h"
+#include "model/error_code.h"
+#include "model/ids.h"
+#include "model/kinds.h"
+#include "model/limits.h"
+#include "model/tables.h"
+#include "queue/task/worker.h"
+
+namespace hongyan::group {
+
+namespace {
+
+using model::ErrorCode;
+
+constexpr uint32_t k_owner = 1;
+constexpr uint32_t k_admin = 2;
+constexpr uint32_t k_member = 3;
+constexpr uint32_t k_colors[] = {0x5b8def, 0x34a853, 0xf29900, 0xd9534f, 0x8e6bd8, 0x1fa5a5, 0xc2567a, 0x6d7f3a};
+
+// A line of the timeline that says what happened to the group; clients render the template in their language.
+client::Message event_message(uint64_t actor, int64_t now_ms, const std::string& name, const std::string& digest,
+                              const std::vector<uint64_t>& people, const std::string& text = {}) {
+  client::SystemContent content;
+  content.set_template_(name);
+  client::Arg& by = *content.add_args();
+  by.set_name("actor");
+  by.set_uin(actor);
+  for (uint64_t uin : people) {
+    client::Arg& arg = *content.add_args();
+    arg.set_name("member");
+    arg.set_uin(uin);
+  }
+  if (!text.empty()) {
+    client::Arg& arg = *content.add_args();
+    arg.set_name("name");
+    arg.set_text(text);
+  }
+  client::Message message;
+  message.set_sender(actor);
+  message.set_server_time_ms(now_ms);
+  message.set_kind(model::k_kind_system);
+  message.set_flags(model::k_flag_no_unread | model::k_flag_no_push);
+  message.set_content(content.SerializeAsString());
+  message.set_digest(digest);
+  return message;
+}
+
+class GroupServiceImpl : public Service {
+ public:
+  GroupServiceImpl(Env& env, GroupDeps deps)
+      : env_(env),
+        store_(deps.store),
+        account_(std::move(deps.account)),
+        contact_grants_(std::move(deps.contact_grants)),
+        self_(deps.self),
+        fan_out_(env, deps.store, std::move(deps.inbox), std::move(deps.grants), std::move(deps.self)),
+        worker_(env, deps.store, model::k_work_fan_out,
+                [this](Call& call, const store::Work& work) { return fan_out_.run(call, work); }) {}
+
+  void start() override { worker_.start(); }
+  Status stop(Call& call) override { return worker_.stop(call); }
+
+  Result<internal::GroupResponse> create(Call& call, const internal::CreateGroupRequest& request) override;
+  Result<internal::GroupResponse> get(Call& call, const internal::GetGroupRequest& request) override;
+  Result<internal::GroupResponse> rename(Call& call, const internal::RenameGroupRequest& request) override;
+  Result<internal::GroupResponse> add_members(Call& call, const internal::AddMembersRequest& request) override;
+  Result<internal::GroupResponse> remove_members(Call& call, const internal::RemoveMembersRequest& request) override;
+  Result<internal::GroupAppendResponse> append(Call& call, const internal::GroupAppendRequest& request) override;
+  Result<internal::GroupHistoryResponse> history(Call& call, const internal::GroupHistoryRequest& request) override;
+
+ private:
+  using Plan = std::function<Result<store::Commit>(const Loaded& loaded)>;
+
+  Result<internal::GroupResponse> change(Call& call, uint64_t uin, uint64_t group, const Plan& plan);
+  Result<internal::GroupAppended> append_one(Call& call, uint64_t uin, uint64_t group, const client::Message& message);
+  Status check_invited(uint64_t uin, const google::protobuf::RepeatedField<uint64_t>& members,
+                       const google::protobuf::RepeatedPtrField<std::string>& grants);
+  Result<uint64_t> group_of_attempt(Call& call, uint64_t uin, const std::string& client_group_id);
+  Result<uint64_t> new_id(Call& call);
+  store::Commit event_commit(uint64_t group, client::Message message);
+
+  Env& env_;
+  store::Store& store_;
+  internal::AccountClient account_;
+  rpc::KeyRing contact_grants_;
+  rpc::ServiceIdentity self_;
+  FanOut fan_out_;
+  task::Worker worker_;
+  uint64_t next_id_ = 0;
+  uint64_t ids_end_ = 0;
+};
+
+internal::GroupResponse response_of(uint64_t id, const Loaded& loaded, bool members) {
+  internal::GroupResponse response;
+  fill_group(id, loaded, *response.mutable_group());
+  if (!members) return response;
+  for (const auto& [uin, member] : loaded.members) {
+    if (!member.in()) continue;
+    client::GroupMember& out = *response.mutable_group()->add_members();
+    out.set_uin(uin);
+    out.set_role(member.row.role());
+    out.set_alias(member.row.alias());
+    out.set_joined_ms(member.row.joined_ms());
+  }
+  return response;
+}
+
+// Joins after everything that is in the log: `head` is the seq before the commit that lets them in, whose row they see.
+void join(MemberRow& row, uint32_t role, uint64_t head, int64_t now_ms) {
+  row.set_role(role);
+  row.set_joined_ms(now_ms);
+  Span& span = *row.add_spans();
+  span.set_from(head);
+  span.set_to(0);
+}
+
+store::Commit GroupServiceImpl::event_commit(uint64_t group, client::Message message) {
+  message.set_key(env_.random_bytes(16));
+  LogRow row;
+  row.set_event(true);
+  *row.mutable_message() = std::move(message);
+  store::Commit commit{.entity = group_entity(group), .mark_work = model::k_work_fan_out};
+  commit.mutations.push_back(store::put(log_prefix(), row, store::Mutation::Stamp::key));
+  return commit;
+}
+
+// Decides on the group as it stands and commits on that; decides again when somebody was quicker.
+Result<internal::GroupResponse> GroupServiceImpl::change(Call& call, uint64_t uin, uint64_t group, const Plan& plan) {
+  for (int i = 0; i < k_tries_max; ++i) {
+    const Loaded loaded = TRY(load_group(call, store_, group));
+    if (loaded.member(uin) == nullptr) return model::error(ErrorCode::not_member);
+    store::Commit commit = TRY(plan(loaded));
+    if (commit.mutations.empty()) return response_of(group, loaded, true);  // It is so already.
+    commit.preconditions.push_back(store::entity_at(loaded.header.version));
+    const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
+    if (reply.committed) return response_of(group, TRY(load_group(call, store_, group)), true);
+  }
+  return Status(Code::conflict, "the group changes too fast");
+}
+
+Result<internal::GroupResponse> GroupServiceImpl::create(Call& call, const internal::CreateGroupRequest& request) {
+  if (request.client_group_id().empty() || request.client_group_id().size() > model::k_client_msg_id_bytes_max) {
+    return Status(Code::invalid, "client_group_id has 1 to 64 bytes");
+  }
+  TRY(api::check_name(request.name(), model::k_name_bytes_max, "name"));
+  TRY(check_invited(request.uin(), request.members(), request.grants()));
+  const uint64_t id = TRY(group_of_attempt(call, request.uin(), request.client_group_id()));
+  const int64_t now_ms = env_.utc_ms();
+  std::set<uint64_t> people(request.members().begin(), request.members().end());
+  people.insert(request.uin());
+  if (people.size() > model::k_group_members_max) return model::error(ErrorCode::group_full);
+  GroupRow info;
+  info.set_name(request.name());
+  info.set_owner(request.uin());
+  info.set_member_count(static_cast<uint32_t>(people.size()));
+  info.set_avatar_color(k_colors[id % std::size(k_colors)]);
+  info.set_created_ms(now_ms);
+  const std::vector<uint64_t> invited(request.members().begin(), request.members().end());
+  store::Commit commit = event_commit(id, event_message(request.uin(), now_ms, "group.created", "Group created: " + request.name(), invited, request.name()));
+  commit.preconditions.push_back(store::entity_at(0));
+  commit.mutations.push_back(store::put(info_key(), info));
+  for (uint64_t uin : people) {
+    MemberRow row;
+    join(row, uin == request.uin() ? k_owner : k_member, 0, now_ms);
+    commit.mutations.push_back(store::put(member_key(uin), row));
+  }
+  TRY(store_.commit(call, std::move(commit)));  // Not committed: an earlier try of this request made it.
+  return response_of(id, TRY(load_group(call, store_, id)), true);
+}
+
+Result<internal::GroupResponse> GroupServiceImpl::get(Call& call, const internal::GetGroupRequest& request) {
+  const Loaded loaded = TRY(load_group(call, store_, request.group()));
+  if (loaded.member(request.uin()) == nullptr) return model::error(ErrorCode::not_member);
+  return response_of(request.group(), loaded, request.members());
+}
+
+Result<internal::GroupResponse> GroupServiceImpl::rename(Call& call, const internal::RenameGroupRequest& request) {
+  TRY(api::check_name(request.name(), model::k_name_bytes_max, "name"));
+  return change(call, request.uin(), request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
+    if (loaded.info.name() == request.name()) return store::Commit{.entity = group_entity(request.group())};
+    store::Commit commit = event_commit(request.group(), event_message(request.uin(), env_.utc_ms(), "group.renamed", "Group renamed: " + request.name(), {}, request.name()));
+    GroupRow info = loaded.info;
+    info.set_name(request.name());
+    commit.mutations.push_back(store::put(info_key(), info));
+    return commit;
+  });
+}
+
+Result<internal::GroupResponse> GroupServiceImpl::add_members(Call& call, const internal::AddMembersRequest& request) {
+  TRY(check_invited(request.uin(), request.members(), request.grants()));
+  return change(call, request.uin(), request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
+    std::vector<uint64_t> fresh;
+    for (uint64_t uin : std::set<uint64_t>(request.members().begin(), request.members().end())) {
+      if (loaded.member(uin) == nullptr) fresh.push_back(uin);
+    }
+    if (fresh.empty()) return store::Commit{.entity = group_entity(request.group())};
+    GroupRow info = loaded.info;
+    if (info.member_count() + fresh.size() > model::k_group_members_max) return model::error(ErrorCode::group_full);
+    const int64_t now_ms = env_.utc_ms();
+    store::Commit commit = event_commit(request.group(), event_message(request.uin(), now_ms, "group.member_added", "New members joined", fresh));
+    for (uint64_t uin : fresh) {
+      const auto before = loaded.members.find(uin);
+      MemberRow row = before == loaded.members.end() ? MemberRow() : before->second.row;
+      join(row, k_member, loaded.header.version, now_ms);
+      commit.mutations.push_back(store::put(member_key(uin), row));
+    }
+    info.set_member_count(info.member_count() + static_cast<uint32_t>(fresh.size()));
+    commit.mutations.push_back(store::put(info_key(), info));
+    return commit;
+  });
+}
+
+// The owner's leaving hands the group to an admin, else to whoever is in it longest; the last one out dissolves it.
+Status hand_over(const Loaded& loaded, const std::set<uint64_t>& leaving, GroupRow& info, store::Commit& commit) {
+  const Member* heir = nullptr;
+  uint64_t heir_uin = 0;
+  for (const auto& [uin, member] : loaded.members) {
+    if (!member.in() || leaving.contains(uin)) continue;
+    const bool better = heir == nullptr || member.row.role() < heir->row.role() ||
+                        (member.row.role() == heir->row.role() && member.row.joined_ms() < heir->row.joined_ms());
+    if (better) {
+      heir = &member;
+      heir_uin = uin;
+    }
+  }
+  if (heir == nullptr) {
+    info.set_dissolved(true);
+    return {};
+  }
+  MemberRow row = heir->row;
+  row.set_role(k_owner);
+  info.set_owner(heir_uin);
+  commit.mutations.push_back(store::put(member_key(heir_uin), row));
+  return {};
+}
+
+Result<internal::GroupResponse> GroupServiceImpl::remove_members(Call& call, const internal::RemoveMembersRequest& request) {
+  const uint64_t me = request.uin();
+  if (request.members_size() == 0 || static_cast<size_t>(request.members_size()) > model::k_group_members_max) {
+    return Status(Code::invalid, "1 to 500 members");
+  }
+  const bool leaves = request.members_size() == 1 && request.members(0) == me;
+  return change(call, me, request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
+    const uint32_t role = loaded.member(me)->row.role();
+    if (!leaves && role != k_owner && role != k_admin) return Status(Code::forbidden, "only the owner and admins remove members");
+    std::set<uint64_t> leaving;
+    for (uint64_t uin : request.members()) {
+      if (uin == loaded.info.owner() && !leaves) return model::error(ErrorCode::owner_must_stay);
+      if (loaded.member(uin) != nullptr) leaving.insert(uin);
+    }
+    if (leaving.empty()) return store::Commit{.entity = group_entity(request.group())};
+    const std::vector<uint64_t> people(leaving.begin(), leaving.end());
+    store::Commit commit = event_commit(request.group(), event_message(me, env_.utc_ms(), leaves ? "group.member_left" : "group.member_removed",
+                                                                       leaves ? "A member left" : "Members were removed", people));
+    GroupRow info = loaded.info;
+    for (uint64_t uin : leaving) {
+      MemberRow row = loaded.members.at(uin).row;
+      row.mutable_spans(row.spans_size() - 1)->set_to(loaded.header.version + 1);  // The row that says so is the last one seen.
+      commit.mutations.push_back(store::put(member_key(uin), row));
+    }
+    info.set_member_count(info.member_count() - static_cast<uint32_t>(leaving.size()));
+    if (leaving.contains(info.owner())) TRY(hand_over(loaded, leaving, info, commit));
+    commit.mutations.push_back(store::put(info_key(), info));
+    return commit;
+  });
+}
+
+Result<internal::GroupAppendResponse> GroupServiceImpl::append(Call& call, const internal::GroupAppendRequest& request) {
+  internal::GroupAppendResponse response;
+  if (static_cast<size_t>(request.messages_size()) > model::k_batch_messages_max) {
+    return Status(Code::too_large, "more than 16 messages in one request");
+  }
+  for (const client::Message& message : request.messages()) {
+    Result<internal::GroupAppended> appended = append_one(call, request.uin(), request.group(), message);
+    if (!appended.ok()) {
+      if (response.appended_size() == 0) return appended.status();
+      response.add_appended()->set_code(static_cast<uint32_t>(appended.code()));
+      return response;
+    }
+    *response.add_appended() = std::move(*appended);
+  }
+  return response;
+}
+
+Result<internal::GroupAppended> GroupServiceImpl::append_one(Call& call, uint64_t uin, uint64_t group, const client::Message& message) {
+  TRY(api::check_message(message));
+  if (message.conversation().id() != group) return Status(Code::invalid, "the message names another group");
+  const std::string key = api::message_key(uin, message.client_msg_id());
+  const std::string hash = api::payload_hash(message);
+  for (int i = 0; i < k_tries_max; ++i) {
+    const std::optional<Member> member = TRY(load_member(call, store_, group, uin));
+    if (!member || !member->in()) return model::error(ErrorCode::not_member);
+    if (message.mention_scope() == 1 && member->row.role() == k_member) {
+      return Status(Code::forbidden, "only the owner and admins mention all");
+    }
+    const int64_t now_ms = env_.utc_ms();
+    LogRow row;
+    *row.mutable_message() = message;
+    row.mutable_message()->clear_conversation();
+    row.mutable_message()->set_sender(uin);
+    row.mutable_message()->set_key(key);
+    row.mutable_message()->set_server_time_ms(now_ms);
+    DedupRow dedup;
+    dedup.set_payload_hash(hash);
+    dedup.set_server_time_ms(now_ms);
+    store::Commit commit{.entity = group_entity(group), .mark_work = model::k_work_fan_out};
+    commit.preconditions = {store::absent(dedup_key(key)), store::row_at(member_key(uin), member->version)};
+    commit.mutations = {store::put(log_prefix(), row, store::Mutation::Stamp::key), store::put(dedup_key(key), dedup)};
+    const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
+    internal::GroupAppended appended;
+    appended.set_key(key);
+    appended.set_server_time_ms(now_ms);
+    appended.set_seq(reply.header.version);
+    if (reply.committed) return appended;
+    if (reply.failed_precondition != 0 || !reply.present) continue;  // The member row changed: look again.
+    const DedupRow had = TRY(store::parse_row_as<DedupRow>(*reply.present));
+    if (had.payload_hash() != hash) return model::error(ErrorCode::client_msg_id_reused);
+    appended.set_server_time_ms(had.server_time_ms());
+    appended.set_seq(reply.present->version);
+    appended.set_duplicate(true);
+    return appended;
+  }
+  return Status(Code::conflict, "the group changes too fast");
+}
+
+Status add_seen(uint64_t group, const Member& member, const store::Row& row, internal::GroupHistoryResponse& response) {
+  const auto seq = Reader(std::string_view(row.key).substr(1)).u64();
+  if (!seq) return Status(Code::corrupt, "a log row's key");
+  if (!member.sees(*seq)) return {};
+  LogRow stored = TRY(store::parse_row_as<LogRow>(row));
+  client::Message& message = *response.add_messages();
+  message = std::move(*stored.mutable_message());
+  message.mutable_conversation()->set_type(model::k_conversation_group);
+  message.mutable_conversation()->set_id(group);
+  message.set_position(*seq);
+  return {};
+}
+
+Result<internal::GroupHistoryResponse> GroupServiceImpl::history(Call& call, const internal::GroupHistoryRequest& request) {
+  const std::optional<Member> member = TRY(load_member(call, store_, request.group(), request.uin()));
+  if (!member) return model::error(ErrorCode::not_member);
+  const size_t limit = std::clamp<size_t>(request.limit() == 0 ? 50 : request.limit(), 1, model::k_history_rows_max);
+  internal::GroupHistoryResponse response;
+  std::string to = request.before_seq() == 0 ? "M" : log_key(request.before_seq());
+  // What the member may not see is passed over, so that an answer without a row is the end.
+  for (bool more = true; more && response.messages_size() == 0;) {
+    const store::ReadReply log = TRY(store_.read(call, {.entity = group_entity(request.group()),
+                                                        .from = log_prefix(),
+                                                        .to = to,
+                                                        .direction = store::Direction::backward,
+                                                        .rows_max = limit,
+                                                        .bytes_max = model::k_sync_bytes_max}));
+    more = log.more;
+    for (const store::Row& row : log.rows) TRY(add_seen(request.group(), *member, row, response));
+    if (more) to = log.rows.back().key;
+    response.set_more(more);
+  }
+  return response;
+}
+
+Status GroupServiceImpl::check_invited(uint64_t uin, const google::protobuf::RepeatedField<uint64_t>& members,
+                                       const google::protobuf::RepeatedPtrField<std::string>& grants) {
+  if (members.size() != grants.size()) return Status(Code::invalid, "one grant for each member");
+  if (static_cast<size_t>(members.size()) > model::k_group_members_max) return model::error(ErrorCode::group_full);
+  for (int i = 0; i < members.size(); ++i) {
+    const rpc::Grant grant = TRY(rpc::check_grant(contact_grants_, grants.Get(i), env_.utc_ms()));
+    const bool good = grant.issuer == "contact" && grant.right == "invite" && !grant.job && grant.actor == uin && grant.object == members.Get(i);
+    if (!good) return Status(Code::forbidden, "an invitation without the right to it");
+  }
+  return {};
+}
+
+// One id for one client_group_id, whatever is repeated or raced.
+Result<uint64_t> GroupServiceImpl::group_of_attempt(Call& call, uint64_t uin, const std::string& client_group_id) {
+  const store::EntityId entity = attempt_entity(uin, client_group_id);
+  if (const auto row = TRY(store::get<AttemptRow>(call, store_, entity, ""))) return row->group();
+  AttemptRow attempt;
+  attempt.set_group(TRY(new_id(call)));
+  store::Commit commit{.entity = entity, .preconditions = {store::absent("")}, .mutations = {store::put("", attempt)}};
+  const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
+  if (reply.committed) return attempt.group();
+  ENSURE(reply.present.has_value());
+  return TRY(store::parse_row_as<AttemptRow>(*reply.present)).group();
+}
+
+Result<uint64_t> GroupServiceImpl::new_id(Call& call) {
+  if (next_id_ == ids_end_) {
+    internal::LeaseIdsRequest request;
+    request.set_kind("group");
+    request.set_count(k_ids_leased);
+    Call own = self_.as_self(call);
+    const internal::LeaseIdsResponse leased = TRY(account_.lease_ids(own, request));
+    // Another coroutine may have leased meanwhile: its ids are skipped, never shared.
+    next_id_ = leased.first();
+    ids_end_ = leased.first() + leased.count();
+    ENSURE(model::is_group(next_id_) && leased.count() > 0);
+  }
+  return next_id_++;
+}
+
+}  // namespace
+
+std::unique_ptr<Service> make_group(Env& env, GroupDeps deps, GroupConfig) {
+  return std::make_unique<GroupServiceImpl>(env, std::move(deps));
+}
+
+}  // namespace hongyan::group

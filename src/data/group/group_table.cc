@@ -1,0 +1,71 @@
+#include "data/group/group_table.h"
+
+#include "model/ids.h"
+#include "model/tables.h"
+
+namespace hongyan::group {
+
+using store::KeyBuilder;
+
+store::EntityId group_entity(uint64_t group) {
+  return {.table = model::k_table_group, .id = KeyBuilder().u64(group).take()};
+}
+
+store::EntityId attempt_entity(uint64_t uin, const std::string& client_group_id) {
+  return {.table = model::k_table_group_attempt, .id = KeyBuilder().u64(uin).fixed(client_group_id).take()};
+}
+
+std::optional<uint64_t> group_of(const store::EntityId& entity) { return Reader(entity.id).u64(); }
+
+std::string info_key() { return "I"; }
+std::string member_key(uint64_t uin) { return KeyBuilder().u8('M').u64(uin).take(); }
+std::string log_prefix() { return "L"; }
+std::string log_key(uint64_t seq) { return KeyBuilder().u8('L').u64(seq).take(); }
+std::string dedup_key(const std::string& message_key) { return "D" + message_key; }
+std::string cursor_key() { return "F"; }
+
+bool Member::sees(uint64_t seq) const {
+  for (const Span& span : row.spans()) {
+    if (seq > span.from() && (span.to() == 0 || seq <= span.to())) return true;
+  }
+  return false;
+}
+
+const Member* Loaded::member(uint64_t uin) const {
+  const auto found = members.find(uin);
+  return found == members.end() || !found->second.in() ? nullptr : &found->second;
+}
+
+Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group) {
+  Loaded out;
+  const store::EntityId entity = group_entity(group);
+  const store::ReadReply head = TRY(store.read(call, {.entity = entity, .from = cursor_key(), .to = "J"}));
+  out.header = head.header;
+  for (const store::Row& row : head.rows) {
+    if (row.key == cursor_key()) out.cursor = static_cast<uint64_t>(TRY(store::number_of(row)));
+    if (row.key != info_key()) continue;
+    out.info = TRY(store::parse_row_as<GroupRow>(row));
+    out.info_version = row.version;
+  }
+  if (out.info_version == 0) return Status(Code::not_found, "no such group");
+  std::string from = "M";
+  for (bool more = true; more;) {
+    store::ReadReply page = TRY(store.read(call, {.entity = entity, .from = from, .to = "N"}));
+    for (const store::Row& row : page.rows) {
+      const auto uin = Reader(std::string_view(row.key).substr(1)).u64();
+      if (!uin) return Status(Code::corrupt, "a member row's key");
+      out.members[*uin] = {.row = TRY(store::parse_row_as<MemberRow>(row)), .version = row.version};
+    }
+    more = page.more;
+    if (more) from = page.rows.back().key + '\0';
+  }
+  return out;
+}
+
+Result<std::optional<Member>> load_member(Call& call, store::Store& store, uint64_t group, uint64_t uin) {
+  const std::optional<store::Row> row = TRY(store::get_row(call, store, group_entity(group), member_key(uin)));
+  if (!row) return std::optional<Member>();
+  return std::optional<Member>(Member{.row = TRY(store::parse_row_as<MemberRow>(*row)), .version = row->version});
+}
+
+}  // namespace hongyan::group

@@ -1,0 +1,52 @@
+// Row keys of a group's entity; the first byte is the section. On disk: never renumber.
+//   'I'            GroupRow
+//   'M' · uin      MemberRow, also of those who left
+//   'L' · seq      LogRow; seq = the entity's visible version: every visible commit is one row of the log
+//   'D' · key      DedupRow of a message key
+//   'F'            number: the seq up to which everybody has been served
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+#include "data/group/group_rows.pb.h"
+#include "store/table/table.h"
+
+namespace hongyan::group {
+
+store::EntityId group_entity(uint64_t group);
+store::EntityId attempt_entity(uint64_t uin, const std::string& client_group_id);
+std::optional<uint64_t> group_of(const store::EntityId& entity);
+
+std::string info_key();
+std::string member_key(uint64_t uin);
+std::string log_prefix();
+std::string log_key(uint64_t seq);
+std::string dedup_key(const std::string& message_key);
+std::string cursor_key();
+
+struct Member {
+  MemberRow row;
+  uint64_t version = 0;
+  bool in() const { return row.spans_size() > 0 && row.spans(row.spans_size() - 1).to() == 0; }
+  // Whether the member may see this seq.
+  bool sees(uint64_t seq) const;
+};
+
+// A group as it stands: header, info and members, of one read each.
+struct Loaded {
+  store::Header header;
+  GroupRow info;
+  uint64_t info_version = 0;
+  uint64_t cursor = 0;
+  std::map<uint64_t, Member> members;  // Also those who left.
+
+  const Member* member(uint64_t uin) const;  // Null unless in.
+};
+
+// Code::not_found when there is no such group.
+Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group);
+Result<std::optional<Member>> load_member(Call& call, store::Store& store, uint64_t group, uint64_t uin);
+
+}  // namespace hongyan::group
