@@ -103,7 +103,8 @@ void Server::Connection::read_loop() {
     Call call = runtime::background_call(server_.env_, k_quiet_time_max);
     const auto space = parser_.space();
     const auto count = stream_->read(call, space);
-    if (!count.ok() || *count == 0) return;
+    // The goodbye has said what was taken: nothing may be taken after it, though a read that was ready before succeeds.
+    if (!count.ok() || *count == 0 || closing_) return;
     parser_.filled(*count);
     for (;;) {
       const auto frame = parser_.next();
