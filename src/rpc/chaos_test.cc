@@ -31,7 +31,8 @@ class CuttingNetwork : public runtime::Network {
     return inner_.listen(address);
   }
   Result<std::unique_ptr<Stream>> connect(Call& call, const std::string& address) override {
-    return std::unique_ptr<Stream>(new CutStream(*this, TRY(inner_.connect(call, address)), random_.below(20'000)));
+    auto stream = TRY(inner_.connect(call, address));
+    return std::unique_ptr<Stream>(new CutStream(*this, std::move(stream), random_.below(20'000)));
   }
   int cuts = 0;
 

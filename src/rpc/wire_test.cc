@@ -28,10 +28,12 @@ class CountingNetwork : public runtime::Network {
  public:
   explicit CountingNetwork(runtime::Network& inner) : inner_(inner) {}
   Result<std::unique_ptr<runtime::Listener>> listen(const std::string& address) override {
-    return std::unique_ptr<runtime::Listener>(new CountingListener(*this, TRY(inner_.listen(address))));
+    auto listener = TRY(inner_.listen(address));
+    return std::unique_ptr<runtime::Listener>(new CountingListener(*this, std::move(listener)));
   }
   Result<std::unique_ptr<Stream>> connect(Call& call, const std::string& address) override {
-    return std::unique_ptr<Stream>(new CountingStream(*this, TRY(inner_.connect(call, address))));
+    auto stream = TRY(inner_.connect(call, address));
+    return std::unique_ptr<Stream>(new CountingStream(*this, std::move(stream)));
   }
   int writes = 0;
 
@@ -53,7 +55,8 @@ class CountingNetwork : public runtime::Network {
     CountingListener(CountingNetwork& network, std::unique_ptr<Listener> listener)
         : network(network), listener(std::move(listener)) {}
     Result<std::unique_ptr<Stream>> accept(Call& call) override {
-      return std::unique_ptr<Stream>(new CountingStream(network, TRY(listener->accept(call))));
+      auto stream = TRY(listener->accept(call));
+      return std::unique_ptr<Stream>(new CountingStream(network, std::move(stream)));
     }
     std::string address() const override { return listener->address(); }
     void close() override { listener->close(); }
