@@ -100,17 +100,19 @@ function(hongyan_protos target)
     set(outputs ${HONGYAN_GEN}/${stem}.pb.cc ${HONGYAN_GEN}/${stem}.pb.h)
     set(plugin)
     set(plugin_dependency)
+    set(depfile ${HONGYAN_GEN}/${stem}.d)  # It names all outputs, so each set of them has its own.
     if(P_SERVICES)
       list(APPEND outputs ${HONGYAN_GEN}/${stem}.rpc.pb.cc ${HONGYAN_GEN}/${stem}.rpc.pb.h)
       set(plugin --plugin=protoc-gen-hongyan=$<TARGET_FILE:protoc_gen_hongyan> --hongyan_out=${HONGYAN_GEN})
       set(plugin_dependency protoc_gen_hongyan)
+      set(depfile ${HONGYAN_GEN}/${stem}.rpc.d)
     endif()
     add_custom_command(
       OUTPUT ${outputs}
       COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR}/src --cpp_out=${HONGYAN_GEN} ${plugin}
-              --dependency_out=${HONGYAN_GEN}/${stem}.d ${CMAKE_SOURCE_DIR}/src/${proto}
+              --dependency_out=${depfile} ${CMAKE_SOURCE_DIR}/src/${proto}
       DEPENDS ${CMAKE_SOURCE_DIR}/src/${proto} ${plugin_dependency}
-      DEPFILE ${HONGYAN_GEN}/${stem}.d  # Imported files.
+      DEPFILE ${depfile}  # Imported files.
       VERBATIM)
     foreach(output ${outputs})
       if(output MATCHES "\\.cc$")
