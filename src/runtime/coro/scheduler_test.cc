@@ -149,6 +149,18 @@ TEST_F(SchedulerTest, posted_callbacks_run_outside_coroutines_in_order) {
   EXPECT_EQ(seen, "0123");
 }
 
+TEST_F(SchedulerTest, coroutines_that_are_always_ready_do_not_keep_events_out) {
+  bool arrived = false;
+  int turns = 0;
+  scheduler.spawn("spinner", [&] {
+    scheduler.post([&] { arrived = true; });
+    for (; !arrived && turns < 10'000; ++turns) scheduler.yield();
+  });
+  scheduler.run_until_idle();
+  EXPECT_TRUE(arrived);
+  EXPECT_LT(turns, 1'000);
+}
+
 TEST_F(SchedulerTest, run_ends_at_stop_and_goes_on_where_it_was) {
   for (char name : {'a', 'b', 'c'}) {
     scheduler.spawn("x", [this, name] {
