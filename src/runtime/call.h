@@ -1,5 +1,6 @@
-// The Call: what travels with a request through every function that may wait. A function without a Call& runs to
-// the end undisturbed. Four fields and no services: dependencies arrive through constructors.
+// The Call: what travels with a request through every function that may wait. A function without a
+// Call& runs to the end undisturbed. Four fields and no services: dependencies arrive through
+// constructors.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,7 @@
 namespace hongyan::runtime {
 
 struct Trace {
-  uint64_t id = 0;      // 0: not traced.
+  uint64_t id = 0;  // 0: not traced.
   uint64_t parent = 0;
 };
 

@@ -1,4 +1,5 @@
-// Time as the runtime counts it: nanoseconds of a monotonic clock that only Env can read. UTC is `int64_t utc_ms`.
+// Time as the runtime counts it: nanoseconds of a monotonic clock that only Env can read. UTC is
+// `int64_t utc_ms`.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,9 @@ using Time = MonotonicClock::time_point;
 
 inline constexpr Time k_never = Time::max();
 
-inline int64_t milliseconds(Duration d) { return std::chrono::duration_cast<std::chrono::milliseconds>(d).count(); }
+inline int64_t milliseconds(Duration d) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
 inline Time after(Time start, Duration d) { return d >= k_never - start ? k_never : start + d; }
 
 }  // namespace hongyan::runtime

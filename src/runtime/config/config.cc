@@ -22,7 +22,8 @@ constexpr std::string_view k_prefix = "HONGYAN_";
 
 std::string variable_of(std::string_view key) {
   std::string name(k_prefix);
-  for (const char c : key) name.push_back(c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c == '.' ? '_' : c);
+  for (const char c : key)
+    name.push_back(c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c == '.' ? '_' : c);
   return name;
 }
 
@@ -36,7 +37,8 @@ bool well_formed(std::string_view key) {
   return !key.empty() && before != '.';
 }
 
-// Single-character edits between two words (Levenshtein), of which the second is bounded by the declarations.
+// Single-character edits between two words (Levenshtein), of which the second is bounded by the
+// declarations.
 size_t edits_between(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -73,11 +75,15 @@ std::optional<Config::Value> parse_like(const Config::Value& like, const std::st
   return std::nullopt;
 }
 
-// A node of the file, as the type of `like`. An integer serves where a number is wanted, nothing else is converted.
+// A node of the file, as the type of `like`. An integer serves where a number is wanted, nothing
+// else is converted.
 std::optional<Config::Value> node_like(const Config::Value& like, const toml::node& node) {
-  if (std::holds_alternative<std::string>(like) && node.is_string()) return Config::Value(**node.as_string());
-  if (std::holds_alternative<int64_t>(like) && node.is_integer()) return Config::Value(**node.as_integer());
-  if (std::holds_alternative<bool>(like) && node.is_boolean()) return Config::Value(**node.as_boolean());
+  if (std::holds_alternative<std::string>(like) && node.is_string())
+    return Config::Value(**node.as_string());
+  if (std::holds_alternative<int64_t>(like) && node.is_integer())
+    return Config::Value(**node.as_integer());
+  if (std::holds_alternative<bool>(like) && node.is_boolean())
+    return Config::Value(**node.as_boolean());
   if (!std::holds_alternative<double>(like)) return std::nullopt;
   if (node.is_integer()) return Config::Value(static_cast<double>(**node.as_integer()));
   if (node.is_floating_point()) return Config::Value(**node.as_floating_point());
@@ -85,7 +91,8 @@ std::optional<Config::Value> node_like(const Config::Value& like, const toml::no
 }
 
 std::string_view type_of(const Config::Value& value) {
-  static constexpr std::string_view k_names[] = {"true or false", "a whole number", "a number", "a string"};
+  static constexpr std::string_view k_names[] = {"true or false", "a whole number", "a number",
+                                                 "a string"};
   return k_names[value.index()];
 }
 
@@ -108,7 +115,8 @@ std::string written(const Config::Value& value) {
   if (const auto* flag = std::get_if<bool>(&value)) return *flag ? "true" : "false";
   if (const auto* integer = std::get_if<int64_t>(&value)) return fmt::format("{}", *integer);
   if (const auto* number = std::get_if<double>(&value)) {
-    std::string text = fmt::format("{}", *number);  // TOML wants a point or an exponent, inf and nan are refused.
+    std::string text =
+        fmt::format("{}", *number);  // TOML wants a point or an exponent, inf and nan are refused.
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
   return quoted(std::get<std::string>(value));
@@ -163,7 +171,9 @@ class ConfigLoader {
   }
 
  private:
-  void mistake(const std::string& where, const std::string& what) { mistakes_.push_back(where + ": " + what); }
+  void mistake(const std::string& where, const std::string& what) {
+    mistakes_.push_back(where + ": " + what);
+  }
 
   std::string place(const toml::source_region& source) const {
     return fmt::format("{}:{}", file_name_, static_cast<int64_t>(source.begin.line));
@@ -172,14 +182,16 @@ class ConfigLoader {
   // toml++ limits nesting itself.
   void take_table(const std::string& prefix, const toml::table& table) {
     for (const auto& [name, node] : table) {
-      const std::string key = prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
+      const std::string key =
+          prefix.empty() ? std::string(name.str()) : prefix + "." + std::string(name.str());
       const auto known = settings_.find(key);
       if (known == settings_.end() && node.is_table()) {
         take_table(key, *node.as_table());
       } else if (known == settings_.end()) {
         mistake(place(node.source()), key + " is no setting" + nearest_key(key));
       } else {
-        set(place(node.source()), known->first, known->second, node_like(known->second.value, node));
+        set(place(node.source()), known->first, known->second,
+            node_like(known->second.value, node));
       }
     }
   }
@@ -202,12 +214,14 @@ class ConfigLoader {
   static std::string outside_limits(const Config::Setting& setting, const Config::Value& value) {
     if (const auto* text = std::get_if<std::string>(&value)) {
       const auto& choices = setting.choices;
-      if (choices.empty() || std::find(choices.begin(), choices.end(), *text) != choices.end()) return "";
+      if (choices.empty() || std::find(choices.begin(), choices.end(), *text) != choices.end())
+        return "";
       return fmt::format("is {}, must be one of: {}", quoted(*text), fmt::join(choices, ", "));
     }
     if (std::holds_alternative<bool>(value)) return "";
     const bool whole = std::holds_alternative<int64_t>(value);
-    const double number = whole ? static_cast<double>(std::get<int64_t>(value)) : std::get<double>(value);
+    const double number =
+        whole ? static_cast<double>(std::get<int64_t>(value)) : std::get<double>(value);
     if (number >= setting.min && number <= setting.max) return "";  // Refuses NaN too.
     return fmt::format("is {}, must be from {} to {}", written(value), setting.min, setting.max);
   }
@@ -244,7 +258,8 @@ class ConfigLoader {
   std::vector<std::string> mistakes_;
 };
 
-void Config::declare(std::string_view key, int64_t value, std::string_view help, int64_t min, int64_t max) {
+void Config::declare(std::string_view key, int64_t value, std::string_view help, int64_t min,
+                     int64_t max) {
   CHECK(min <= value && value <= max);
   add(key, Setting{.value = value,
                    .standard = value,
@@ -253,9 +268,12 @@ void Config::declare(std::string_view key, int64_t value, std::string_view help,
                    .max = static_cast<double>(max)});
 }
 
-void Config::declare(std::string_view key, double value, std::string_view help, double min, double max) {
+void Config::declare(std::string_view key, double value, std::string_view help, double min,
+                     double max) {
   CHECK(min <= value && value <= max);
-  add(key, Setting{.value = value, .standard = value, .help = std::string(help), .min = min, .max = max});
+  add(key,
+      Setting{
+          .value = value, .standard = value, .help = std::string(help), .min = min, .max = max});
 }
 
 void Config::declare(std::string_view key, bool value, std::string_view help) {
@@ -302,7 +320,9 @@ Status Config::load(const ConfigSources& sources) {
 int64_t Config::integer(std::string_view key) const { return std::get<int64_t>(find(key).value); }
 double Config::number(std::string_view key) const { return std::get<double>(find(key).value); }
 bool Config::flag(std::string_view key) const { return std::get<bool>(find(key).value); }
-const std::string& Config::text(std::string_view key) const { return std::get<std::string>(find(key).value); }
+const std::string& Config::text(std::string_view key) const {
+  return std::get<std::string>(find(key).value);
+}
 
 std::string Config::describe() const {
   std::string out;
@@ -316,7 +336,8 @@ std::string Config::describe() const {
     } else if (setting.min < setting.max) {
       limits = fmt::format("; from {} to {}", setting.min, setting.max);
     }
-    fmt::format_to(write, "# default {}{}; {}\n", written(setting.standard), limits, variable_of(key));
+    fmt::format_to(write, "# default {}{}; {}\n", written(setting.standard), limits,
+                   variable_of(key));
     if (!setting.origin.empty()) fmt::format_to(write, "# set by {}\n", setting.origin);
     fmt::format_to(write, "{} = {}\n\n", key, written(setting.value));
   }

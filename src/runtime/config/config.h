@@ -1,9 +1,11 @@
-// The settings of one process: flat typed keys, each declared with default, limits and help by the room that owns it.
-// A value comes from, in rising order: the default, one TOML file, the environment (web.port is HONGYAN_WEB_PORT),
-// the command line. Unknown keys, wrong types and values out of range are errors that name the place and what would
-// be right; all of them are reported at once. Never a secret: those stand in files of their own.
+// The settings of one process: flat typed keys, each declared with default, limits and help by the
+// room that owns it. A value comes from, in rising order: the default, one TOML file, the
+// environment (web.port is HONGYAN_WEB_PORT), the command line. Unknown keys, wrong types and
+// values out of range are errors that name the place and what would be right; all of them are
+// reported at once. Never a secret: those stand in files of their own.
 //
-// Declare everything, load once, then read; reading an undeclared key or with another type is a CHECK. One thread.
+// Declare everything, load once, then read; reading an undeclared key or with another type is a
+// CHECK. One thread.
 #pragma once
 
 #include <cstdint>
@@ -19,10 +21,11 @@
 namespace hongyan::runtime {
 
 struct ConfigSources {
-  std::string file_name = {};  // For messages.
-  std::string file_text = {};  // TOML; empty when there is no file.
-  std::map<std::string, std::string> environment = {};                      // Only HONGYAN_* is looked at.
-  std::vector<std::pair<std::string, std::string>> command_line = {};       // {"web.port", "8080"}; the last one counts.
+  std::string file_name = {};                           // For messages.
+  std::string file_text = {};                           // TOML; empty when there is no file.
+  std::map<std::string, std::string> environment = {};  // Only HONGYAN_* is looked at.
+  std::vector<std::pair<std::string, std::string>> command_line =
+      {};  // {"web.port", "8080"}; the last one counts.
 };
 
 class Config {
@@ -30,7 +33,8 @@ class Config {
   using Value = std::variant<bool, int64_t, double, std::string>;
 
   // A key is words of [a-z0-9_] joined by dots. Limits are inclusive.
-  void declare(std::string_view key, int64_t value, std::string_view help, int64_t min, int64_t max);
+  void declare(std::string_view key, int64_t value, std::string_view help, int64_t min,
+               int64_t max);
   void declare(std::string_view key, int value, std::string_view help, int64_t min, int64_t max) {
     declare(key, int64_t{value}, help, min, max);
   }
@@ -52,7 +56,8 @@ class Config {
   bool flag(std::string_view key) const;
   const std::string& text(std::string_view key) const;
 
-  // All keys with value, default, origin, limits and help: valid TOML, so it also serves as a first file.
+  // All keys with value, default, origin, limits and help: valid TOML, so it also serves as a first
+  // file.
   std::string describe() const;
 
  private:

@@ -24,13 +24,13 @@ class Coroutine {
 
   State state = State::runnable;
   bool cancelled = false;
-  bool cancellable = true;      // While parked: whether cancel() ends the wait.
-  Code outcome = Code::ok;      // Of the last wait.
+  bool cancellable = true;  // While parked: whether cancel() ends the wait.
+  Code outcome = Code::ok;  // Of the last wait.
 
-  Stack stack;                  // Empty before the first run.
+  Stack stack;  // Empty before the first run.
   Fiber fiber;
 
-  Time deadline = k_never;      // Of the timer, if timer_index says there is one.
+  Time deadline = k_never;  // Of the timer, if timer_index says there is one.
   uint64_t timer_order = 0;
   size_t timer_index = k_no_timer;
 

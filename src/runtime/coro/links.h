@@ -1,5 +1,5 @@
-// An intrusive list of coroutines: no allocation, removal in O(1) from wherever a coroutine stands. Waiting, queueing
-// and dying are all "leave the list you are in".
+// An intrusive list of coroutines: no allocation, removal in O(1) from wherever a coroutine stands.
+// Waiting, queueing and dying are all "leave the list you are in".
 #pragma once
 
 #include "base/check.h"

@@ -1,5 +1,6 @@
-// Virtual time for unit tests: when every coroutine waits, time jumps to the next timer. Nothing ever arrives from
-// outside; a scheduler that would wait for ever has deadlocked, and that is a CHECK.
+// Virtual time for unit tests: when every coroutine waits, time jumps to the next timer. Nothing
+// ever arrives from outside; a scheduler that would wait for ever has deadlocked, and that is a
+// CHECK.
 #pragma once
 
 #include <atomic>

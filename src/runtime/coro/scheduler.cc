@@ -18,15 +18,16 @@
 namespace hongyan::runtime {
 namespace {
 
-// After so many resumed coroutines, or so much time, the poller is asked for news: a long queue must not starve I/O.
+// After so many resumed coroutines, or so much time, the poller is asked for news: a long queue
+// must not starve I/O.
 constexpr int k_slice_coroutines = 256;
 constexpr Duration k_slice_time = 200us;
 constexpr int k_slice_clock_every = 4;  // Reading the clock costs 23 ns.
 // Ended control blocks kept for the next coroutine.
 constexpr size_t k_spare_blocks = 1024;
 
-// The scheduler whose loop this thread is in. Coroutines never change threads, so an address of it kept across a
-// switch stays right.
+// The scheduler whose loop this thread is in. Coroutines never change threads, so an address of it
+// kept across a switch stays right.
 thread_local Scheduler* current_scheduler = nullptr;
 
 // On purpose: tells the leak checker that this, and all it leads to, is not forgotten.
@@ -52,7 +53,8 @@ struct Scheduler::Impl {
   Domain domain = 0;  // Of the running coroutine.
   const std::function<void()>* thread_stack_work = nullptr;
   std::vector<std::unique_ptr<Coroutine>> spare;
-  std::vector<std::unique_ptr<Coroutine>> dead;  // Kept: their pointers may still be known somewhere.
+  std::vector<std::unique_ptr<Coroutine>>
+      dead;  // Kept: their pointers may still be known somewhere.
 
   std::atomic<bool> stopped{false};
   std::mutex posted_mutex;
@@ -71,14 +73,16 @@ struct Scheduler::Impl {
   // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
   void poll(bool may_wait) {
     Time limit = self.now_;
-    if (may_wait && !ready() && !stopped.load()) limit = timers.empty() ? k_never : timers.first()->deadline;
+    if (may_wait && !ready() && !stopped.load())
+      limit = timers.empty() ? k_never : timers.first()->deadline;
     poller.poll(limit);
     take_in();
   }
 
   void take_in() {
     self.now_ = poller.now();
-    while (!timers.empty() && timers.first()->deadline <= self.now_) unpark(timers.first(), Code::deadline);
+    while (!timers.empty() && timers.first()->deadline <= self.now_)
+      unpark(timers.first(), Code::deadline);
     std::vector<std::function<void()>> callbacks;
     {
       std::lock_guard lock(posted_mutex);
@@ -124,7 +128,8 @@ struct Scheduler::Impl {
     if (coroutine->state == Coroutine::State::ended) bury(coroutine);
   }
 
-  // Takes everything from a coroutine that will not run again, and its control block out of the list of all.
+  // Takes everything from a coroutine that will not run again, and its control block out of the
+  // list of all.
   std::unique_ptr<Coroutine> strip(Coroutine* coroutine) {
     timers.remove(coroutine);
     coroutine->wait_link.unlink();
@@ -182,7 +187,8 @@ class InLoop {
 
 }  // namespace
 
-Scheduler::Scheduler(Poller& poller) : impl_(std::make_unique<Impl>(*this, poller)), now_(poller.now()) {}
+Scheduler::Scheduler(Poller& poller)
+    : impl_(std::make_unique<Impl>(*this, poller)), now_(poller.now()) {}
 
 Scheduler::~Scheduler() { CHECK(impl_->live == 0); }
 
@@ -191,7 +197,9 @@ Scheduler& Scheduler::current() {
   return *current_scheduler;
 }
 
-bool Scheduler::in_coroutine() { return current_scheduler != nullptr && current_scheduler->running_ != nullptr; }
+bool Scheduler::in_coroutine() {
+  return current_scheduler != nullptr && current_scheduler->running_ != nullptr;
+}
 
 Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body) {
   return spawn_in(impl_->domain, name, std::move(body));
@@ -326,8 +334,8 @@ std::string Scheduler::dump() const {
         until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline - now_));
       }
     }
-    fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name, coroutine->domain, doing, until,
-                   coroutine->cancelled ? ", cancelled" : "");
+    fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name,
+                   coroutine->domain, doing, until, coroutine->cancelled ? ", cancelled" : "");
   });
   return out;
 }

@@ -1,10 +1,12 @@
-// One thread's coroutines. A coroutine is a function on its own small stack; it runs until it waits, and it stays on
-// the thread it was born on. The scheduler is deterministic: the run queue is FIFO, timers of one instant fire in the
-// order they were set; everything else comes from the Poller. The real one waits in epoll (runtime/os), the
-// simulated one advances virtual time (sim/world).
+// One thread's coroutines. A coroutine is a function on its own small stack; it runs until it
+// waits, and it stays on the thread it was born on. The scheduler is deterministic: the run queue
+// is FIFO, timers of one instant fire in the order they were set; everything else comes from the
+// Poller. The real one waits in epoll (runtime/os), the simulated one advances virtual time
+// (sim/world).
 //
-// Who may call: the owning thread only, but for post(). Stack: k_stack_bytes; RocksDB, argon2 and other foreign
-// code that eats stack runs in a Lane (env.h). No exception may cross a coroutine's first frame: it aborts.
+// Who may call: the owning thread only, but for post(). Stack: k_stack_bytes; RocksDB, argon2 and
+// other foreign code that eats stack runs in a Lane (env.h). No exception may cross a coroutine's
+// first frame: it aborts.
 #pragma once
 
 #include <cstddef>
@@ -23,15 +25,16 @@ namespace hongyan::runtime {
 
 class Scheduler;
 
-// Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs 20 KiB. The
-// sanitizers' frames are larger.
+// Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs
+// 20 KiB. The sanitizers' frames are larger.
 #if defined(HONGYAN_ASAN) || defined(HONGYAN_TSAN)
 inline constexpr size_t k_stack_bytes = 256 * 1024;
 #else
 inline constexpr size_t k_stack_bytes = 64 * 1024;
 #endif
 
-// A group of coroutines that dies together: a simulated process. Children are born into their parent's domain.
+// A group of coroutines that dies together: a simulated process. Children are born into their
+// parent's domain.
 using Domain = uint32_t;
 
 // Where a scheduler gets time and outside events.
@@ -39,14 +42,16 @@ class Poller {
  public:
   virtual ~Poller() = default;
   virtual Time now() = 0;
-  // Delivers what has happened (by Scheduler::wake or by running callbacks) and returns; waits for the first event
-  // until `limit` when nothing has. Called with no coroutine running. `limit` in the past means: do not wait.
+  // Delivers what has happened (by Scheduler::wake or by running callbacks) and returns; waits for
+  // the first event until `limit` when nothing has. Called with no coroutine running. `limit` in
+  // the past means: do not wait.
   virtual void poll(Time limit) = 0;
   // Makes a poll() that waits return. Any thread.
   virtual void interrupt() = 0;
 };
 
-// One coroutine. The pointer stays valid while it lives; hold one only while it is parked in your wait list.
+// One coroutine. The pointer stays valid while it lives; hold one only while it is parked in your
+// wait list.
 class Coroutine;
 
 class Scheduler {
@@ -60,25 +65,28 @@ class Scheduler {
   static Scheduler& current();
   static bool in_coroutine();
 
-  // Queues a coroutine; it starts in a later slice. `name` must outlive it (a literal) and shows in dumps.
+  // Queues a coroutine; it starts in a later slice. `name` must outlive it (a literal) and shows in
+  // dumps.
   Coroutine* spawn(std::string_view name, std::function<void()> body);
   Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body);
 
-  // Runs until stop(); a stop() that came before ends it at once. run_until_idle() runs until nothing is runnable
-  // and no timer is set (tests, simulator). run_ready() runs what needs no waiting, and what that makes runnable.
+  // Runs until stop(); a stop() that came before ends it at once. run_until_idle() runs until
+  // nothing is runnable and no timer is set (tests, simulator). run_ready() runs what needs no
+  // waiting, and what that makes runnable.
   void run();
   void run_until_idle();
   void run_ready();
   void stop();  // Any thread.
 
-  // Runs `callback` outside any coroutine, in the next slice. Any thread; with stop(), the only member that is.
+  // Runs `callback` outside any coroutine, in the next slice. Any thread; with stop(), the only
+  // member that is.
   void post(std::function<void()> callback);
 
   // --- for primitives and pollers ---
   // The running coroutine; null outside.
   Coroutine* running() const { return running_; }
-  // Waits until wake(), the deadline (Code::deadline) or cancel() (Code::cancelled; at once if already cancelled).
-  // A wake() that came first wins. Spurious returns do not happen.
+  // Waits until wake(), the deadline (Code::deadline) or cancel() (Code::cancelled; at once if
+  // already cancelled). A wake() that came first wins. Spurious returns do not happen.
   Status park(Time deadline);
   // Makes a parked coroutine runnable; no effect when it is already runnable or running.
   void wake(Coroutine* coroutine);
@@ -88,17 +96,18 @@ class Scheduler {
   void yield();  // To the back of the run queue.
   // Waits for wake() alone: work that is under way and can't be undone, such as a Lane's.
   void park_uncancellable();
-  // Runs `work` now, to its end, on the thread's own large stack instead of the coroutine's. It must not wait.
+  // Runs `work` now, to its end, on the thread's own large stack instead of the coroutine's. It
+  // must not wait.
   void run_on_thread_stack(const std::function<void()>& work);
   Domain running_domain() const;  // 0 outside coroutines.
 
   Time now() const { return now_; }  // Read once per slice of the loop.
   size_t live() const;               // Coroutines that have not ended.
-  std::string dump() const;          // One line a living coroutine: name, domain, what it does. For people.
+  std::string dump() const;  // One line a living coroutine: name, domain, what it does. For people.
 
-  // A process dies: its coroutines never run again, their stacks are taken back without unwinding, their objects
-  // leak. They leave the wait lists they stand in, so those must still exist; what they had locked stays locked.
-  // Not from a coroutine of that domain. Simulator only.
+  // A process dies: its coroutines never run again, their stacks are taken back without unwinding,
+  // their objects leak. They leave the wait lists they stand in, so those must still exist; what
+  // they had locked stays locked. Not from a coroutine of that domain. Simulator only.
   void kill(Domain domain);
 
  private:

@@ -1,5 +1,5 @@
-// Goal: order, waking and killing of coroutines are what scheduler.h promises. Method: scripts in virtual time that
-// write down what happened.
+// Goal: order, waking and killing of coroutines are what scheduler.h promises. Method: scripts in
+// virtual time that write down what happened.
 #include "runtime/coro/scheduler.h"
 
 #include <gtest/gtest.h>
@@ -39,11 +39,12 @@ TEST_F(SchedulerTest, coroutines_run_first_come_first_served_and_yield_goes_to_t
 
 TEST_F(SchedulerTest, timers_fire_by_time_and_then_in_the_order_they_were_set) {
   const Time start = scheduler.now();
-  const std::pair<char, Duration> sleepers[] = {{'a', 30ms}, {'b', 10ms}, {'c', 20ms}, {'d', 10ms}, {'e', 10ms}};
-  for (const auto& [name, duration] : sleepers) {
-    scheduler.spawn("x", [this, name, duration] {
-      EXPECT_EQ(scheduler.park(in(duration)).code(), Code::deadline);
-      seen += name;
+  const std::pair<char, Duration> sleepers[] = {
+      {'a', 30ms}, {'b', 10ms}, {'c', 20ms}, {'d', 10ms}, {'e', 10ms}};
+  for (const auto& sleeper : sleepers) {
+    scheduler.spawn("x", [this, sleeper] {
+      EXPECT_EQ(scheduler.park(in(sleeper.second)).code(), Code::deadline);
+      seen += sleeper.first;
     });
   }
   scheduler.run_until_idle();
@@ -57,7 +58,8 @@ TEST_F(SchedulerTest, many_timers_fire_in_order_whichever_are_removed) {
   for (int i = 0; i < 1000; ++i) {
     const Duration duration = std::chrono::milliseconds(1 + i * 7919 % 500);
     sleepers.push_back(scheduler.spawn("x", [this, i, duration, &fired] {
-      if (scheduler.park(in(duration)).code() == Code::deadline) fired.push_back(1 + i * 7919 % 500);
+      if (scheduler.park(in(duration)).code() == Code::deadline)
+        fired.push_back(1 + i * 7919 % 500);
     }));
   }
   scheduler.spawn("waker", [&] {
@@ -78,7 +80,7 @@ TEST_F(SchedulerTest, a_wake_before_the_deadline_wins) {
   scheduler.spawn("waker", [&] {
     EXPECT_EQ(scheduler.park(in(10ms)).code(), Code::deadline);
     scheduler.wake(sleeper);
-    scheduler.wake(sleeper);  // Already runnable: no effect.
+    scheduler.wake(sleeper);    // Already runnable: no effect.
     scheduler.cancel(sleeper);  // Too late for this wait.
   });
   scheduler.run_until_idle();
@@ -90,7 +92,8 @@ TEST_F(SchedulerTest, a_wake_of_a_running_or_runnable_coroutine_is_not_remembere
     scheduler.wake(scheduler.running());
     EXPECT_EQ(scheduler.park(in(1ms)).code(), Code::deadline);
   });
-  Coroutine* late = scheduler.spawn("late", [&] { EXPECT_EQ(scheduler.park(in(1ms)).code(), Code::deadline); });
+  Coroutine* late =
+      scheduler.spawn("late", [&] { EXPECT_EQ(scheduler.park(in(1ms)).code(), Code::deadline); });
   scheduler.wake(late);  // Not started yet.
   scheduler.run_until_idle();
 }
@@ -114,7 +117,8 @@ TEST_F(SchedulerTest, cancel_ends_the_wait_and_every_later_one) {
     scheduler.yield();
     seen += "ended";
   });
-  Coroutine* unborn = scheduler.spawn("unborn", [&] { EXPECT_EQ(scheduler.park(k_never).code(), Code::cancelled); });
+  Coroutine* unborn = scheduler.spawn(
+      "unborn", [&] { EXPECT_EQ(scheduler.park(k_never).code(), Code::cancelled); });
   scheduler.spawn("canceller", [&] { scheduler.cancel(victim); });
   scheduler.cancel(unborn);
   scheduler.run_until_idle();
@@ -149,6 +153,18 @@ TEST_F(SchedulerTest, posted_callbacks_run_outside_coroutines_in_order) {
   EXPECT_EQ(seen, "0123");
 }
 
+TEST_F(SchedulerTest, coroutines_that_are_always_ready_do_not_keep_events_out) {
+  bool arrived = false;
+  int turns = 0;
+  scheduler.spawn("spinner", [&] {
+    scheduler.post([&] { arrived = true; });
+    for (; !arrived && turns < 10'000; ++turns) scheduler.yield();
+  });
+  scheduler.run_until_idle();
+  EXPECT_TRUE(arrived);
+  EXPECT_LT(turns, 1'000);
+}
+
 TEST_F(SchedulerTest, run_ends_at_stop_and_goes_on_where_it_was) {
   for (char name : {'a', 'b', 'c'}) {
     scheduler.spawn("x", [this, name] {
@@ -165,7 +181,8 @@ TEST_F(SchedulerTest, run_ends_at_stop_and_goes_on_where_it_was) {
 }
 
 TEST_F(SchedulerTest, run_ready_lets_no_time_pass) {
-  Coroutine* sleeper = scheduler.spawn("x", [&] { seen += scheduler.park(in(1ms)).ok() ? "woken" : "late"; });
+  Coroutine* sleeper =
+      scheduler.spawn("x", [&] { seen += scheduler.park(in(1ms)).ok() ? "woken" : "late"; });
   scheduler.run_ready();
   EXPECT_EQ(seen, "");
   EXPECT_EQ(scheduler.live(), 1u);

@@ -18,11 +18,12 @@ namespace {
 
 // Mapped at once: few mappings, and page tables of neighbours are shared.
 constexpr size_t k_region_stacks = 64;
-// Free stacks beyond these give their pages back to the kernel (1.5 us each), so a burst does not hold memory.
+// Free stacks beyond these give their pages back to the kernel (1.5 us each), so a burst does not
+// hold memory.
 constexpr size_t k_warm_stacks = 512;
 constexpr uint64_t k_canary = 0x6f6e6779616e2d21;
-// MADV_GUARD_INSTALL of Linux 6.13: a guard that needs no mapping of its own. mprotect ends at 32,739 stacks, where
-// vm.max_map_count is reached.
+// MADV_GUARD_INSTALL of Linux 6.13: a guard that needs no mapping of its own. mprotect ends at
+// 32,739 stacks, where vm.max_map_count is reached.
 constexpr int k_madvise_guard = 102;
 
 bool guard(char* page, size_t bytes) {
@@ -32,7 +33,9 @@ bool guard(char* page, size_t bytes) {
 }  // namespace
 
 StackPool::StackPool(size_t stack_bytes, Guards guards)
-    : stack_bytes_(stack_bytes), guards_(guards), guard_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
+    : stack_bytes_(stack_bytes),
+      guards_(guards),
+      guard_bytes_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
   CHECK(stack_bytes % guard_bytes_ == 0);
 }
 
@@ -54,7 +57,8 @@ void StackPool::give_back(const Stack& stack) {
   // Frames that were never left, as those of a killed coroutine, have poisoned it.
   __asan_unpoison_memory_region(stack.low, stack.bytes);
 #endif
-  if (free_.size() >= k_warm_stacks && !stack.canary) madvise(stack.low, stack.bytes, MADV_DONTNEED);
+  if (free_.size() >= k_warm_stacks && !stack.canary)
+    madvise(stack.low, stack.bytes, MADV_DONTNEED);
   free_.push_back(stack);
 }
 
@@ -68,7 +72,8 @@ void StackPool::check(const Stack& stack) {
 void StackPool::map_region() {
   const size_t spacing = stack_bytes_ + guard_bytes_;
   const size_t bytes = k_region_stacks * spacing;
-  void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* start = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   const bool memory_for_stacks = start != MAP_FAILED;
   CHECK(memory_for_stacks);
   madvise(start, bytes, MADV_NOHUGEPAGE);  // One touched page must not cost 2 MiB.

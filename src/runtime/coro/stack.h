@@ -1,5 +1,6 @@
-// Stacks of coroutines: mapped in regions, touched lazily, an inaccessible page below each so that an overflow stops
-// the process instead of corrupting a neighbour. Taken last in, first out: the hottest is used again. One thread.
+// Stacks of coroutines: mapped in regions, touched lazily, an inaccessible page below each so that
+// an overflow stops the process instead of corrupting a neighbour. Taken last in, first out: the
+// hottest is used again. One thread.
 #pragma once
 
 #include <cstddef>

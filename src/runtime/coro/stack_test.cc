@@ -1,4 +1,5 @@
-// Goal: stacks do not run into each other unseen, and serve again. Method: write where nobody should.
+// Goal: stacks do not run into each other unseen, and serve again. Method: write where nobody
+// should.
 #include "runtime/coro/stack.h"
 
 #include <gtest/gtest.h>

@@ -43,7 +43,8 @@ void before_jump([[maybe_unused]] void** save, [[maybe_unused]] const Fiber& to)
 #endif
 }
 
-// What goes along is in the Fibers: of the stack that was left nothing may be read, under ASan it may be gone.
+// What goes along is in the Fibers: of the stack that was left nothing may be read, under ASan it
+// may be gone.
 transfer_t jump(Fiber& from, Fiber& to) {
   to.resumed_by = &from;
   return jump_fcontext(to.context, &to);

@@ -1,6 +1,6 @@
-// Changing stacks. A Fiber is one side of it: a coroutine, or the loop on its thread's own stack. Everything that is
-// per thread for the compiler but per stack in truth (exception state, the sanitizers' idea of the stack) changes
-// with it.
+// Changing stacks. A Fiber is one side of it: a coroutine, or the loop on its thread's own stack.
+// Everything that is per thread for the compiler but per stack in truth (exception state, the
+// sanitizers' idea of the stack) changes with it.
 #pragma once
 
 #include "runtime/coro/stack.h"
@@ -8,7 +8,7 @@
 namespace hongyan::runtime {
 
 struct Fiber {
-  void* context = nullptr;         // Where it goes on; meaningful while it does not run.
+  void* context = nullptr;  // Where it goes on; meaningful while it does not run.
   Fiber* resumed_by = nullptr;
   void (*entry)(void*) = nullptr;  // Never returns.
   void* argument = nullptr;

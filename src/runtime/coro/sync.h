@@ -1,5 +1,6 @@
-// What coroutines of one thread wait on. All of them fail with Code::deadline or Code::cancelled instead of waiting
-// past the call's deadline. First come, first served. None is held across an RPC.
+// What coroutines of one thread wait on. All of them fail with Code::deadline or Code::cancelled
+// instead of waiting past the call's deadline. First come, first served. None is held across an
+// RPC.
 #pragma once
 
 #include <deque>
@@ -24,7 +25,8 @@ class WaitList {
   ~WaitList() { CHECK(waiting_.empty()); }  // Wake all first.
   WaitList(const WaitList&) = delete;
   WaitList& operator=(const WaitList&) = delete;
-  // Leaves the list at the instant of deadline or cancel, so no wake_one() is spent on it afterwards.
+  // Leaves the list at the instant of deadline or cancel, so no wake_one() is spent on it
+  // afterwards.
   Status wait(Time deadline);
   void wait_uncancellable();
   bool wake_one();  // False when nobody waits.
@@ -42,7 +44,9 @@ class Mutex {
     explicit Guard(Mutex* mutex) : mutex_(mutex) {}
     Guard(Guard&& other) noexcept : mutex_(std::exchange(other.mutex_, nullptr)) {}
     Guard& operator=(Guard&&) = delete;
-    ~Guard() { if (mutex_ != nullptr) mutex_->unlock(); }
+    ~Guard() {
+      if (mutex_ != nullptr) mutex_->unlock();
+    }
 
    private:
     Mutex* mutex_;
@@ -116,10 +120,10 @@ class Nursery {
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
   void spawn(std::string_view name, std::function<void()> body);
-  void cancel();              // Every child's waits fail from now on; new children are born cancelled.
-  Status join(Call& call);    // Waits until all children have ended.
-  // cancel(), then waits for the end of all children even if the caller is cancelled itself: for cleaning up. Its
-  // length is what the children do between a failed wait and their end.
+  void cancel();  // Every child's waits fail from now on; new children are born cancelled.
+  Status join(Call& call);  // Waits until all children have ended.
+  // cancel(), then waits for the end of all children even if the caller is cancelled itself: for
+  // cleaning up. Its length is what the children do between a failed wait and their end.
   void cancel_and_join();
   size_t live() const { return children_.size(); }
 

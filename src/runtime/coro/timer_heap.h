@@ -1,5 +1,6 @@
-// The timers of one scheduler: a heap of parked coroutines by (deadline, order of setting). Each coroutine has at
-// most one timer and knows its place, so removal needs no search and setting needs no allocation.
+// The timers of one scheduler: a heap of parked coroutines by (deadline, order of setting). Each
+// coroutine has at most one timer and knows its place, so removal needs no search and setting needs
+// no allocation.
 #pragma once
 
 #include <vector>

@@ -71,7 +71,8 @@ Counter& Counters::counter(std::string_view name, std::string_view help, Counter
   return added.counter;
 }
 
-Histogram& Counters::histogram(std::string_view name, std::string_view unit, std::string_view help) {
+Histogram& Counters::histogram(std::string_view name, std::string_view unit,
+                               std::string_view help) {
   for (NamedHistogram& known : histograms_) {
     if (known.name == name) return known.histogram;
   }
@@ -88,11 +89,13 @@ std::string Counters::open_metrics() const {
   auto write = std::back_inserter(out);
   for (const NamedCounter& c : counters_) {
     const bool counts = c.kind == CounterKind::counter;
-    fmt::format_to(write, "# TYPE {} {}\n# HELP {} {}\n", c.name, counts ? "counter" : "gauge", c.name, escaped(c.help));
+    fmt::format_to(write, "# TYPE {} {}\n# HELP {} {}\n", c.name, counts ? "counter" : "gauge",
+                   c.name, escaped(c.help));
     fmt::format_to(write, "{}{} {}\n", c.name, counts ? "_total" : "", c.counter.value());
   }
   for (const NamedHistogram& h : histograms_) {
-    const std::string name = h.unit.empty() || h.name.ends_with("_" + h.unit) ? h.name : h.name + "_" + h.unit;
+    const std::string name =
+        h.unit.empty() || h.name.ends_with("_" + h.unit) ? h.name : h.name + "_" + h.unit;
     fmt::format_to(write, "# TYPE {} histogram\n", name);
     if (!h.unit.empty()) fmt::format_to(write, "# UNIT {} {}\n", name, h.unit);
     fmt::format_to(write, "# HELP {} {}\n", name, escaped(h.help));
@@ -103,7 +106,8 @@ std::string Counters::open_metrics() const {
       fmt::format_to(write, "{}_bucket{{le=\"{}\"}} {}\n", name, (int64_t{2} << power) - 1, seen);
     }
     fmt::format_to(write, "{}_bucket{{le=\"+Inf\"}} {}\n", name, seen);
-    fmt::format_to(write, "{}_sum {}\n{}_count {}\n", name, h.histogram.sum_, name, h.histogram.count_);
+    fmt::format_to(write, "{}_sum {}\n{}_count {}\n", name, h.histogram.sum_, name,
+                   h.histogram.count_);
   }
   out += "# EOF\n";
   return out;

@@ -1,6 +1,7 @@
-// Counters of one process: named numbers with a unit and a help text, registered once by the room that owns them
-// (a small struct `x_counters.h` per service holds the handles), drawn as OpenMetrics text.
-// Handles are valid as long as the Counters. Owning thread only, but for Counter::add, which any thread may call.
+// Counters of one process: named numbers with a unit and a help text, registered once by the room
+// that owns them (a small struct `x_counters.h` per service holds the handles), drawn as
+// OpenMetrics text. Handles are valid as long as the Counters. Owning thread only, but for
+// Counter::add, which any thread may call.
 #pragma once
 
 #include <atomic>
@@ -43,14 +44,23 @@ enum class CounterKind { counter, gauge };
 
 class Counters {
  public:
-  // `name` as OpenMetrics wants it: hongyan_inbox_appends. Registering a name twice returns the same handle.
-  Counter& counter(std::string_view name, std::string_view help, CounterKind kind = CounterKind::counter);
+  // `name` as OpenMetrics wants it: hongyan_inbox_appends. Registering a name twice returns the
+  // same handle.
+  Counter& counter(std::string_view name, std::string_view help,
+                   CounterKind kind = CounterKind::counter);
   Histogram& histogram(std::string_view name, std::string_view unit, std::string_view help);
   std::string open_metrics() const;
 
  private:
-  struct NamedCounter { std::string name, help; CounterKind kind; Counter counter; };
-  struct NamedHistogram { std::string name, unit, help; Histogram histogram; };
+  struct NamedCounter {
+    std::string name, help;
+    CounterKind kind;
+    Counter counter;
+  };
+  struct NamedHistogram {
+    std::string name, unit, help;
+    Histogram histogram;
+  };
   std::deque<NamedCounter> counters_;
   std::deque<NamedHistogram> histograms_;
 };

@@ -31,14 +31,20 @@ TEST(Counters, the_text_is_open_metrics) {
   waits.record(4);
   waits.record(int64_t{1} << 50);
   const std::string text = counters.open_metrics();
-  EXPECT_THAT(text, StartsWith("# TYPE hongyan_sends counter\n# HELP hongyan_sends Messages \\\"sent\\\"\\nso far.\n"
-                               "hongyan_sends_total 7\n# TYPE hongyan_online gauge\n"));
+  EXPECT_THAT(
+      text,
+      StartsWith(
+          "# TYPE hongyan_sends counter\n# HELP hongyan_sends Messages \\\"sent\\\"\\nso far.\n"
+          "hongyan_sends_total 7\n# TYPE hongyan_online gauge\n"));
   EXPECT_THAT(text, HasSubstr("\nhongyan_online -1\n"));
   EXPECT_THAT(text, HasSubstr("# TYPE hongyan_wait_us histogram\n# UNIT hongyan_wait_us us\n"));
-  EXPECT_THAT(text, HasSubstr("hongyan_wait_us_bucket{le=\"1\"} 1\nhongyan_wait_us_bucket{le=\"3\"} 2\n"
-                              "hongyan_wait_us_bucket{le=\"7\"} 3\n"));
-  EXPECT_THAT(text, HasSubstr("hongyan_wait_us_bucket{le=\"+Inf\"} 4\nhongyan_wait_us_sum 1125899906842631\n"
-                              "hongyan_wait_us_count 4\n"));
+  EXPECT_THAT(text,
+              HasSubstr("hongyan_wait_us_bucket{le=\"1\"} 1\nhongyan_wait_us_bucket{le=\"3\"} 2\n"
+                        "hongyan_wait_us_bucket{le=\"7\"} 3\n"));
+  EXPECT_THAT(
+      text,
+      HasSubstr("hongyan_wait_us_bucket{le=\"+Inf\"} 4\nhongyan_wait_us_sum 1125899906842631\n"
+                "hongyan_wait_us_count 4\n"));
   EXPECT_THAT(text, EndsWith("\n# EOF\n"));
 }
 

@@ -1,6 +1,6 @@
-// The one door to everything that is not deterministic: time, chance, network, disk, threads. `runtime/os` has the
-// real one, `sim/world` the simulated one; nothing else in the tree may ask the kernel. One Env belongs to one
-// process, real or simulated, and to one scheduler thread.
+// The one door to everything that is not deterministic: time, chance, network, disk, threads.
+// `runtime/os` has the real one, `sim/world` the simulated one; nothing else in the tree may ask
+// the kernel. One Env belongs to one process, real or simulated, and to one scheduler thread.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,13 @@ class Log;       // runtime/log/log.h
 // A byte stream. One reader and one writer at a time. Closing wakes both with Code::closed.
 class Stream {
  public:
-  virtual ~Stream() = default;                                              // Closes.
+  virtual ~Stream() = default;  // Closes.
   // At least one byte; 0 is the orderly end of the stream.
   virtual Result<size_t> read(Call& call, std::span<char> into) = 0;
   // All of it, or an error after which the stream is unusable.
   virtual Status write(Call& call, std::string_view bytes) = 0;
   virtual void close() = 0;
-  virtual std::string peer() const = 0;                                     // "127.0.0.1:4711", for logs.
+  virtual std::string peer() const = 0;  // "127.0.0.1:4711", for logs.
 };
 
 class Listener {
@@ -53,9 +53,11 @@ class Network {
 class File {
  public:
   virtual ~File() = default;
-  virtual Status append(std::string_view bytes) = 0;   // Code::no_space, Code::io. Durable only after sync().
-  virtual Status sync() = 0;                           // An error is final: the file must be reopened and checked.
-  virtual Result<std::string> read_at(uint64_t offset, size_t bytes_max) = 0;  // Shorter only at the end.
+  virtual Status append(
+      std::string_view bytes) = 0;  // Code::no_space, Code::io. Durable only after sync().
+  virtual Status sync() = 0;        // An error is final: the file must be reopened and checked.
+  virtual Result<std::string> read_at(uint64_t offset,
+                                      size_t bytes_max) = 0;  // Shorter only at the end.
   virtual Result<uint64_t> size() = 0;
   virtual Status truncate(uint64_t size) = 0;
 };
@@ -70,22 +72,28 @@ class FileLock {  // Held while it lives.
 class Disk {
  public:
   virtual ~Disk() = default;
-  virtual Result<std::unique_ptr<File>> open(const std::string& path, OpenMode mode) = 0;  // Code::not_found
-  virtual Status rename(const std::string& from, const std::string& to) = 0;  // Atomic; durable after sync_directory.
+  virtual Result<std::unique_ptr<File>> open(const std::string& path,
+                                             OpenMode mode) = 0;  // Code::not_found
+  virtual Status rename(const std::string& from,
+                        const std::string& to) = 0;  // Atomic; durable after sync_directory.
   virtual Status remove(const std::string& path) = 0;
-  virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // Names, sorted.
+  virtual Result<std::vector<std::string>> list(
+      const std::string& directory) = 0;  // Names, sorted.
   virtual Status make_directories(const std::string& path) = 0;
   virtual Status sync_directory(const std::string& path) = 0;
   virtual bool exists(const std::string& path) = 0;
-  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;  // Code::busy when held by another.
+  virtual Result<std::unique_ptr<FileLock>> lock(
+      const std::string& path) = 0;  // Code::busy when held by another.
 };
 
-// Threads on which functions may block. The caller's coroutine waits meanwhile; its loop goes on. The simulated
-// lane runs the function in place. Functions of a lane with one thread run in the order they were handed in.
+// Threads on which functions may block. The caller's coroutine waits meanwhile; its loop goes on.
+// The simulated lane runs the function in place. Functions of a lane with one thread run in the
+// order they were handed in.
 class Lane {
  public:
   virtual ~Lane() = default;  // Waits for what runs.
-  // Runs `work` to its end whatever happens to the caller: there is no deadline, since it could not be undone.
+  // Runs `work` to its end whatever happens to the caller: there is no deadline, since it could not
+  // be undone.
   virtual void run(const std::function<void()>& work) = 0;
 };
 
@@ -93,8 +101,8 @@ class Env {
  public:
   virtual ~Env() = default;
   virtual Scheduler& scheduler() = 0;
-  virtual Time now() = 0;             // Monotonic; the loop's cached reading.
-  virtual int64_t utc_ms() = 0;       // May jump. Nothing's safety rests on it.
+  virtual Time now() = 0;                         // Monotonic; the loop's cached reading.
+  virtual int64_t utc_ms() = 0;                   // May jump. Nothing's safety rests on it.
   virtual void random(std::span<char> into) = 0;  // Cryptographic in the real Env.
   virtual Network& network() = 0;
   virtual Disk& disk() = 0;

@@ -1,5 +1,5 @@
-// The structured log: one line an event, `time level room: text key=value ...`. Never a secret, a password, a ticket
-// or the content of a message. Any thread.
+// The structured log: one line an event, `time level room: text key=value ...`. Never a secret, a
+// password, a ticket or the content of a message. Any thread.
 #pragma once
 
 #include <fmt/format.h>
@@ -19,13 +19,21 @@ class Log {
   void set_level(LogLevel level) { level_.store(level, std::memory_order_relaxed); }
 
   template <typename... Args>
-  void info(fmt::format_string<Args...> format, Args&&... args) { at(LogLevel::info, format, std::forward<Args>(args)...); }
+  void info(fmt::format_string<Args...> format, Args&&... args) {
+    at(LogLevel::info, format, std::forward<Args>(args)...);
+  }
   template <typename... Args>
-  void warning(fmt::format_string<Args...> format, Args&&... args) { at(LogLevel::warning, format, std::forward<Args>(args)...); }
+  void warning(fmt::format_string<Args...> format, Args&&... args) {
+    at(LogLevel::warning, format, std::forward<Args>(args)...);
+  }
   template <typename... Args>
-  void error(fmt::format_string<Args...> format, Args&&... args) { at(LogLevel::error, format, std::forward<Args>(args)...); }
+  void error(fmt::format_string<Args...> format, Args&&... args) {
+    at(LogLevel::error, format, std::forward<Args>(args)...);
+  }
   template <typename... Args>
-  void debug(fmt::format_string<Args...> format, Args&&... args) { at(LogLevel::debug, format, std::forward<Args>(args)...); }
+  void debug(fmt::format_string<Args...> format, Args&&... args) {
+    at(LogLevel::debug, format, std::forward<Args>(args)...);
+  }
 
  private:
   template <typename... Args>

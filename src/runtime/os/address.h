@@ -1,4 +1,5 @@
-// "127.0.0.1:8080", "[::1]:0", "localhost:80". Numbers only: names are resolved elsewhere, never on the loop.
+// "127.0.0.1:8080", "[::1]:0", "localhost:80". Numbers only: names are resolved elsewhere, never on
+// the loop.
 #pragma once
 
 #include <sys/socket.h>

@@ -20,7 +20,8 @@ constexpr Duration k_sleep_max = 1h;
 
 }  // namespace
 
-EpollPoller::EpollPoller() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wakeup_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
+EpollPoller::EpollPoller()
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wakeup_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
   CHECK(epoll_ >= 0 && wakeup_ >= 0);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -43,7 +44,8 @@ int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
   timeout.tv_nsec = sleep % 1s / 1ns;
   const int count = epoll_pwait2(epoll_, events, events_max, &timeout, nullptr);
   if (count >= 0 || errno == EINTR) return std::max(count, 0);
-  CHECK(errno == ENOSYS || errno == EPERM);  // Before Linux 5.11, or refused by a sandbox: whole milliseconds.
+  CHECK(errno == ENOSYS ||
+        errno == EPERM);  // Before Linux 5.11, or refused by a sandbox: whole milliseconds.
   const auto whole = std::chrono::ceil<std::chrono::milliseconds>(sleep);
   return std::max(epoll_wait(epoll_, events, events_max, static_cast<int>(whole.count())), 0);
 }
@@ -58,8 +60,8 @@ void EpollPoller::poll(Time limit) {
     }
     uint64_t times = 0;
     [[maybe_unused]] const ssize_t ignored = read(wakeup_, &times, sizeof(times));
-    // After reading, or a write in between would be drained and the flag stay up. An interrupt() that finds the flag
-    // still up needs no write: this poll is about to return.
+    // After reading, or a write in between would be drained and the flag stay up. An interrupt()
+    // that finds the flag still up needs no write: this poll is about to return.
     wakeup_pending_.store(false);
   }
 }

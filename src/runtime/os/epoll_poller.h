@@ -1,5 +1,6 @@
-// Outside events of one thread: epoll, edge-triggered, one registration a descriptor. Watchers are told of events
-// while no coroutine runs, so a watcher may be removed at any other time without an event of the past reaching it.
+// Outside events of one thread: epoll, edge-triggered, one registration a descriptor. Watchers are
+// told of events while no coroutine runs, so a watcher may be removed at any other time without an
+// event of the past reaching it.
 #pragma once
 
 #include <atomic>

@@ -42,7 +42,11 @@ Code network_code(int error) {
 
 }  // namespace
 
-Status disk_error(int error, const std::string& what) { return with_text(disk_code(error), error, what); }
-Status network_error(int error, const std::string& what) { return with_text(network_code(error), error, what); }
+Status disk_error(int error, const std::string& what) {
+  return with_text(disk_code(error), error, what);
+}
+Status network_error(int error, const std::string& what) {
+  return with_text(network_code(error), error, what);
+}
 
 }  // namespace hongyan::runtime

@@ -52,7 +52,8 @@ class KernelFile : public File {
     return {};
   }
 
-  // After a failed sync the kernel marks the lost pages clean, and a second one would succeed wrongly.
+  // After a failed sync the kernel marks the lost pages clean, and a second one would succeed
+  // wrongly.
   Status sync() override {
     if (failed_) return Status(Code::io, path_ + ": an earlier sync failed");
     while (::fdatasync(*descriptor_) != 0) {
@@ -69,8 +70,8 @@ class KernelFile : public File {
     std::string bytes(std::min<uint64_t>(bytes_max, end - offset), '\0');
     size_t done = 0;
     while (done < bytes.size()) {
-      const ssize_t got =
-          ::pread(*descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+      const ssize_t got = ::pread(*descriptor_, bytes.data() + done, bytes.size() - done,
+                                  static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return disk_error(errno, path_);
       if (got == 0) break;  // It shrank meanwhile.

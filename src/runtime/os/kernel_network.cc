@@ -18,13 +18,15 @@ namespace {
 
 // Connections the kernel keeps before accept(); it cuts this to net.core.somaxconn.
 constexpr int k_backlog = 4096;
-// Without descriptors or memory accept() fails at once and for as long as they are missing: try this often only.
+// Without descriptors or memory accept() fails at once and for as long as they are missing: try
+// this often only.
 constexpr Duration k_accept_pause = 100ms;
-// Operations that found the socket ready in a row before the others have their turn: a peer that sends without pause
-// would hold the loop otherwise.
+// Operations that found the socket ready in a row before the others have their turn: a peer that
+// sends without pause would hold the loop otherwise.
 constexpr int k_ready_in_a_row_max = 16;
 
-// A watched descriptor. Shared: whoever waits in it holds it, so its owner may close and drop it at any time.
+// A watched descriptor. Shared: whoever waits in it holds it, so its owner may close and drop it at
+// any time.
 class Socket : public Watcher {
  public:
   Socket(EpollPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
@@ -70,7 +72,8 @@ class Socket : public Watcher {
 };
 
 void set_option(int descriptor, int level, int name, int value) {
-  setsockopt(descriptor, level, name, &value, sizeof(value));  // An older kernel may lack one; nothing rests on it.
+  setsockopt(descriptor, level, name, &value,
+             sizeof(value));  // An older kernel may lack one; nothing rests on it.
 }
 
 bool would_block(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
@@ -136,8 +139,13 @@ class KernelStream : public Stream {
 
 class KernelListener : public Listener {
  public:
-  KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller, Counter& refused, Log& log)
-      : socket_(std::move(socket)), address_(std::move(address)), poller_(poller), refused_(refused), log_(log) {}
+  KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller,
+                 Counter& refused, Log& log)
+      : socket_(std::move(socket)),
+        address_(std::move(address)),
+        poller_(poller),
+        refused_(refused),
+        log_(log) {}
   ~KernelListener() override { socket_->close(); }
 
   Result<std::unique_ptr<Stream>> accept(Call& call) override {
@@ -146,10 +154,12 @@ class KernelListener : public Listener {
     for (;;) {
       Address peer;
       peer.bytes = sizeof(peer.storage);
-      const int number = ::accept4(socket->descriptor(), peer.get(), &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int number =
+          ::accept4(socket->descriptor(), peer.get(), &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
       if (number >= 0) {
         auto accepted = std::make_shared<Socket>(poller_, number);
-        if (accepted->watch()) return std::unique_ptr<Stream>(new KernelStream(std::move(accepted), to_text(peer)));
+        if (accepted->watch())
+          return std::unique_ptr<Stream>(new KernelStream(std::move(accepted), to_text(peer)));
         TRY(out_of_resources(*socket, call, ENOSPC));
       } else if (would_block(errno)) {
         TRY(socket->wait_readable(call.deadline));
@@ -201,13 +211,15 @@ bool connected_to_itself(int descriptor) {
 
 KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log)
     : poller_(poller),
-      accepts_refused_(counters.counter("hongyan_net_accepts_refused",
-                                        "Attempts to accept a connection that failed for want of descriptors or memory")),
+      accepts_refused_(counters.counter(
+          "hongyan_net_accepts_refused",
+          "Attempts to accept a connection that failed for want of descriptors or memory")),
       log_(log) {}
 
 Result<std::unique_ptr<Listener>> KernelNetwork::listen(const std::string& text) {
   Address address = TRY(parse_address(text));
-  const int number = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int number =
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (number < 0) return network_error(errno, text);
   auto socket = std::make_shared<Socket>(poller_, number);
   set_option(number, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -222,13 +234,17 @@ Result<std::unique_ptr<Listener>> KernelNetwork::listen(const std::string& text)
 
 Result<std::unique_ptr<Stream>> KernelNetwork::connect(Call& call, const std::string& text) {
   const Address address = TRY(parse_address(text));
-  const int number = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int number =
+      ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (number < 0) return Status(Code::unavailable, text + ": " + std::strerror(errno));
   auto socket = std::make_shared<Socket>(poller_, number);
-  const auto failed = [&](int error) { return Status(Code::unavailable, text + ": " + std::strerror(error)); };
+  const auto failed = [&](int error) {
+    return Status(Code::unavailable, text + ": " + std::strerror(error));
+  };
   const int begun = ::connect(number, address.get(), address.bytes) == 0 ? 0 : errno;
   if (begun != 0 && begun != EINPROGRESS && begun != EINTR) return failed(begun);
-  if (!socket->watch()) return failed(ENOSPC);  // After connect(): an idle socket would report a hang-up.
+  if (!socket->watch())
+    return failed(ENOSPC);  // After connect(): an idle socket would report a hang-up.
   for (;;) {
     if (begun != 0) TRY(socket->wait_writable(call.deadline));
     int error = 0;

@@ -1,4 +1,5 @@
-// TCP of the kernel: sockets that never block, watched by one EpollPoller. See Network for the promises.
+// TCP of the kernel: sockets that never block, watched by one EpollPoller. See Network for the
+// promises.
 #pragma once
 
 #include "runtime/counters/counters.h"

@@ -12,7 +12,8 @@
 namespace hongyan::runtime {
 namespace {
 
-// Longer lines are cut: a log is for people, and whatever comes from outside must not fill the disk.
+// Longer lines are cut: a log is for people, and whatever comes from outside must not fill the
+// disk.
 constexpr size_t k_line_bytes_max = 8 * 1024;
 
 const char* name_of(LogLevel level) {
@@ -30,8 +31,9 @@ std::string head(LogLevel level) {
   const time_t seconds = ms / 1000;
   tm parts{};
   gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} ", parts.tm_year + 1900, parts.tm_mon + 1,
-                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec, ms % 1000, name_of(level));
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} ", parts.tm_year + 1900,
+                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                     ms % 1000, name_of(level));
 }
 
 }  // namespace

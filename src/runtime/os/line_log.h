@@ -1,5 +1,6 @@
-// The log as text, one line an event: `2026-11-21T04:07:13.123Z info text`. Control characters are written as \xNN,
-// so nobody can forge a line. Any thread; each line is one write(2), so several processes may share a file.
+// The log as text, one line an event: `2026-11-21T04:07:13.123Z info text`. Control characters are
+// written as \xNN, so nobody can forge a line. Any thread; each line is one write(2), so several
+// processes may share a file.
 #pragma once
 
 #include <string>

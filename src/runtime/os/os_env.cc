@@ -22,7 +22,8 @@ namespace {
 // Turns the first SIGTERM or SIGINT into stop().
 class StopSignals : public Watcher {
  public:
-  StopSignals(EpollPoller& poller, Scheduler& scheduler, Log& log) : poller_(poller), scheduler_(scheduler), log_(log) {
+  StopSignals(EpollPoller& poller, Scheduler& scheduler, Log& log)
+      : poller_(poller), scheduler_(scheduler), log_(log) {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGTERM);
     sigaddset(&signals_, SIGINT);
@@ -99,7 +100,9 @@ class OsEnv : public Env {
 
 }  // namespace
 
-std::unique_ptr<Env> make_os_env(const OsEnvOptions& options) { return std::make_unique<OsEnv>(options); }
+std::unique_ptr<Env> make_os_env(const OsEnvOptions& options) {
+  return std::make_unique<OsEnv>(options);
+}
 
 void stop_on_signals(Env& env) {
   auto* real = dynamic_cast<OsEnv*>(&env);
@@ -112,7 +115,8 @@ std::map<std::string, std::string> environment_variables() {
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;
     const size_t equals = text.find('=');
-    if (equals != std::string_view::npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return variables;
 }

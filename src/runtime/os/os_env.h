@@ -1,5 +1,5 @@
-// The real Env: epoll, threads, kernel files, getrandom. The only room that talks to the kernel (with runtime/coro,
-// which maps stacks).
+// The real Env: epoll, threads, kernel files, getrandom. The only room that talks to the kernel
+// (with runtime/coro, which maps stacks).
 #pragma once
 
 #include <map>
@@ -18,8 +18,9 @@ struct OsEnvOptions {
 // The scheduler of the Env runs on the thread that calls env->scheduler().run().
 std::unique_ptr<Env> make_os_env(const OsEnvOptions& options);
 
-// SIGTERM and SIGINT stop the scheduler instead of ending the process; a second one ends it. SIGPIPE is ignored.
-// Call it on the loop's thread, before any other thread is started. `env` is one of make_os_env.
+// SIGTERM and SIGINT stop the scheduler instead of ending the process; a second one ends it.
+// SIGPIPE is ignored. Call it on the loop's thread, before any other thread is started. `env` is
+// one of make_os_env.
 void stop_on_signals(Env& env);
 
 // The environment variables of this process, for Config::load.

@@ -1,4 +1,5 @@
-// Goal: the real Env keeps the promises of env.h. Method: loopback connections, real files and threads.
+// Goal: the real Env keeps the promises of env.h. Method: loopback connections, real files and
+// threads.
 #include "runtime/os/os_env.h"
 
 #include <gtest/gtest.h>
@@ -78,7 +79,9 @@ TEST_F(OsTest, two_hundred_streams_echo_at_once) {
           EXPECT_EQ(accepted.code(), Code::closed);
           return;
         }
-        nursery.spawn("echo", [&, stream = std::shared_ptr<Stream>(std::move(*accepted))] { echo(*env, *stream); });
+        nursery.spawn("echo", [&, stream = std::shared_ptr<Stream>(std::move(*accepted))] {
+          echo(*env, *stream);
+        });
       }
     });
     Nursery clients(scheduler);
@@ -89,7 +92,8 @@ TEST_F(OsTest, two_hundred_streams_echo_at_once) {
         auto stream = env->network().connect(mine, listener->address());
         ASSERT_TRUE(stream.ok()) << stream.status().detail();
         for (int round = 0; round < 20; ++round) {
-          const std::string text(1 + (i * 37 + round * 101) % 5000, static_cast<char>('a' + i % 26));
+          const std::string text(1 + (i * 37 + round * 101) % 5000,
+                                 static_cast<char>('a' + i % 26));
           ASSERT_TRUE((*stream)->write(mine, text).ok());
           ASSERT_EQ(read_exactly(**stream, mine, text.size()), text);
         }

@@ -26,7 +26,8 @@ class AllSignalsBlocked {
 
 }  // namespace
 
-ThreadLane::ThreadLane(Scheduler& scheduler, std::string_view name, int threads) : scheduler_(scheduler) {
+ThreadLane::ThreadLane(Scheduler& scheduler, std::string_view name, int threads)
+    : scheduler_(scheduler) {
   CHECK(threads > 0);
   const std::string short_name(name.substr(0, 15));
   AllSignalsBlocked blocked;

@@ -1,5 +1,6 @@
-// What every Env promises about disk and network, as one set of tests: the real Env, TestEnv and the simulator's run
-// the same, so that what passes in one works in the others. For *_test.cc only: it needs gtest.
+// What every Env promises about disk and network, as one set of tests: the real Env, TestEnv and
+// the simulator's run the same, so that what passes in one works in the others. For *_test.cc only:
+// it needs gtest.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -121,7 +122,8 @@ inline void check_network_contract(Env& env, const std::string& any) {
     EXPECT_EQ(client->read(call, buffer).code(), Code::closed);
     EXPECT_EQ(client->write(call, "x").code(), Code::closed);
   }
-  {  // A read that ran out of time leaves the stream whole; a write does not end before somebody reads.
+  {  // A read that ran out of time leaves the stream whole; a write does not end before somebody
+     // reads.
     auto [client, server] = connect();
     Call short_call = background_call(env, 5ms);
     EXPECT_EQ(client->read(short_call, buffer).code(), Code::deadline);
@@ -132,7 +134,9 @@ inline void check_network_contract(Env& env, const std::string& any) {
   }
   {  // Closing, even destroying, a stream wakes its reader and its writer.
     auto [client, server] = connect();
-    nursery.spawn("reader", [&, stream = client.get()] { EXPECT_EQ(stream->read(endless, buffer).code(), Code::closed); });
+    nursery.spawn("reader", [&, stream = client.get()] {
+      EXPECT_EQ(stream->read(endless, buffer).code(), Code::closed);
+    });
     nursery.spawn("writer", [&, stream = client.get()] {
       EXPECT_EQ(stream->write(endless, std::string(64 << 20, 'x')).code(), Code::closed);
     });
@@ -145,7 +149,8 @@ inline void check_network_contract(Env& env, const std::string& any) {
     auto [client, server] = connect();
     server.reset();
     Status status;
-    for (int i = 0; i < 1000 && status.ok(); ++i) status = client->write(call, std::string(4096, 'x'));
+    for (int i = 0; i < 1000 && status.ok(); ++i)
+      status = client->write(call, std::string(4096, 'x'));
     EXPECT_EQ(status.code(), Code::closed);
   }
   {  // A cancelled reader stops waiting.
@@ -166,7 +171,8 @@ inline void check_network_contract(Env& env, const std::string& any) {
   EXPECT_TRUE(nursery.join(call).ok());
   EXPECT_EQ(listener->accept(call).code(), Code::closed);
   EXPECT_EQ(network.connect(call, address).code(), Code::unavailable);
-  for (const char* wrong : {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:8o", "127.0.0.1:-1"}) {
+  for (const char* wrong :
+       {"", "127.0.0.1", "127.0.0.1:", "127.0.0.1:70000", "127.0.0.1:8o", "127.0.0.1:-1"}) {
     EXPECT_EQ(network.connect(call, wrong).code(), Code::invalid) << wrong;
     EXPECT_EQ(network.listen(wrong).code(), Code::invalid) << wrong;
   }

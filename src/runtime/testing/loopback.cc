@@ -78,7 +78,8 @@ std::pair<std::unique_ptr<Stream>, std::unique_ptr<Stream>> connected(const std:
                                                                       const std::string& server) {
   auto there = std::make_shared<Pipe>();
   auto back = std::make_shared<Pipe>();
-  return {std::make_unique<LoopbackStream>(back, there, server), std::make_unique<LoopbackStream>(there, back, client)};
+  return {std::make_unique<LoopbackStream>(back, there, server),
+          std::make_unique<LoopbackStream>(there, back, client)};
 }
 
 Result<int> port_of(const std::string& address) {
@@ -89,7 +90,8 @@ Result<int> port_of(const std::string& address) {
     const auto parsed = std::from_chars(address.data() + colon + 1, end, port);
     if (parsed.ec != std::errc() || parsed.ptr != end) port = -1;
   }
-  if (colon == 0 || port < 0 || port > 65535) return Status(Code::invalid, address + ": not an address");
+  if (colon == 0 || port < 0 || port > 65535)
+    return Status(Code::invalid, address + ": not an address");
   return port;
 }
 
@@ -107,7 +109,10 @@ class LoopbackListener : public Listener {
  public:
   using Ports = std::map<int, std::shared_ptr<LoopbackPort>>;
   LoopbackListener(std::shared_ptr<Ports> ports, int number, std::string address)
-      : ports_(std::move(ports)), number_(number), port_(ports_->at(number)), address_(std::move(address)) {}
+      : ports_(std::move(ports)),
+        number_(number),
+        port_(ports_->at(number)),
+        address_(std::move(address)) {}
   ~LoopbackListener() override { LoopbackListener::close(); }
 
   Result<std::unique_ptr<Stream>> accept(Call& call) override {
@@ -167,7 +172,8 @@ Result<std::unique_ptr<Stream>> LoopbackNetwork::connect(Call& call, const std::
   const auto found = ports_->find(number);
   if (found == ports_->end()) return Status(Code::unavailable, address + ": connection refused");
   LoopbackPort& port = *found->second;
-  if (port.backlog.size() >= k_backlog_max) return Status(Code::unavailable, address + ": backlog full");
+  if (port.backlog.size() >= k_backlog_max)
+    return Status(Code::unavailable, address + ": backlog full");
   auto [client, server] = connected("127.0.0.1:" + std::to_string(next_port_++), address);
   port.backlog.push_back(std::move(server));
   port.accepting.wake_one();

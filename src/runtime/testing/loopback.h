@@ -1,5 +1,6 @@
-// A network inside one scheduler for unit tests: no delay, no loss, bytes in order, 64 KiB in flight each way so that
-// a slow reader holds its writer back. Any address may be listened on; a port 0 becomes a free one.
+// A network inside one scheduler for unit tests: no delay, no loss, bytes in order, 64 KiB in
+// flight each way so that a slow reader holds its writer back. Any address may be listened on; a
+// port 0 becomes a free one.
 #pragma once
 
 #include <map>

@@ -64,7 +64,9 @@ std::string parent_of(const std::string& path) {
   return slash == 0 ? "/" : path.substr(0, slash);
 }
 
-Status missing(const std::string& path) { return Status(Code::not_found, path + ": no such file or directory"); }
+Status missing(const std::string& path) {
+  return Status(Code::not_found, path + ": no such file or directory");
+}
 
 }  // namespace
 

@@ -1,5 +1,6 @@
-// A disk in memory for unit tests: never full, never failing, durable at once. Open files keep their content when
-// their name is removed or replaced, as in a kernel. Tests of crashes and full disks need the simulator's.
+// A disk in memory for unit tests: never full, never failing, durable at once. Open files keep
+// their content when their name is removed or replaced, as in a kernel. Tests of crashes and full
+// disks need the simulator's.
 #pragma once
 
 #include <map>

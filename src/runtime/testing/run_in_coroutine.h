@@ -7,10 +7,12 @@
 
 namespace hongyan::runtime {
 
-// Runs the scheduler until `body` has ended, then what is ready without waiting. Coroutines that still wait stay and
-// go on with the next call. CHECKs when everything waits for ever (virtual time), hangs then in the real Env.
-// ASSERT_* inside `body` leaves the body only.
+// Runs the scheduler until `body` has ended, then what is ready without waiting. Coroutines that
+// still wait stay and go on with the next call. CHECKs when everything waits for ever (virtual
+// time), hangs then in the real Env. ASSERT_* inside `body` leaves the body only.
 void run_in_coroutine(Scheduler& scheduler, const std::function<void()>& body);
-inline void run_in_coroutine(Env& env, const std::function<void()>& body) { run_in_coroutine(env.scheduler(), body); }
+inline void run_in_coroutine(Env& env, const std::function<void()>& body) {
+  run_in_coroutine(env.scheduler(), body);
+}
 
 }  // namespace hongyan::runtime

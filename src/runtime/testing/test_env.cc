@@ -8,8 +8,9 @@ namespace {
 // 2026-01-01T00:00:00Z, when a TestEnv is born.
 constexpr int64_t k_birth_utc_ms = 1'767'225'600'000;
 
-// In place, on the thread's own stack: a lane's work may need more than a coroutine's. Then the others have their
-// turn, as they would while a thread works, so a caller that believes nothing changes meanwhile is found out.
+// In place, on the thread's own stack: a lane's work may need more than a coroutine's. Then the
+// others have their turn, as they would while a thread works, so a caller that believes nothing
+// changes meanwhile is found out.
 class InlineLane : public Lane {
  public:
   void run(const std::function<void()>& work) override {
@@ -55,6 +56,8 @@ void TestEnv::random(std::span<char> into) {
   }
 }
 
-std::unique_ptr<Lane> TestEnv::make_lane(std::string_view, int) { return std::make_unique<InlineLane>(); }
+std::unique_ptr<Lane> TestEnv::make_lane(std::string_view, int) {
+  return std::make_unique<InlineLane>();
+}
 
 }  // namespace hongyan::runtime

@@ -1,5 +1,6 @@
-// A small Env for unit tests: virtual time that jumps when everybody waits, chance from a seed, a disk in memory, a
-// network inside the process, lanes in place, the log kept. Deterministic, without faults: those are the simulator's.
+// A small Env for unit tests: virtual time that jumps when everybody waits, chance from a seed, a
+// disk in memory, a network inside the process, lanes in place, the log kept. Deterministic,
+// without faults: those are the simulator's.
 //
 //   TestEnv env;
 //   run_in_coroutine(env, [&] { Call call = env.call(); EXPECT_TRUE(thing.do_it(call).ok()); });

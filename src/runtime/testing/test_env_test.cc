@@ -1,4 +1,5 @@
-// Goal: TestEnv keeps the promises of Env and is deterministic. Method: the contract all Envs share, and runs compared.
+// Goal: TestEnv keeps the promises of Env and is deterministic. Method: the contract all Envs
+// share, and runs compared.
 #include "runtime/testing/test_env.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +35,8 @@ TEST(TestEnv, one_seed_is_one_run) {
         nursery.spawn("x", [&, i] {
           Call mine = env.call();
           EXPECT_TRUE(sleep(mine, Duration(env.random_u64() % 1'000'000)).ok());
-          seen += std::to_string(i) + " " + std::to_string(env.now().time_since_epoch().count()) + "\n";
+          seen +=
+              std::to_string(i) + " " + std::to_string(env.now().time_since_epoch().count()) + "\n";
         });
       }
       EXPECT_TRUE(nursery.join(call).ok());
@@ -88,7 +90,8 @@ TEST(TestEnv, the_log_is_kept) {
 
 TEST(TestEnvDeathTest, waiting_for_ever_is_found) {
   TestEnv env;
-  EXPECT_DEATH(run_in_coroutine(env, [&] { (void)env.scheduler().park(k_never); }), "something_can_still_happen");
+  EXPECT_DEATH(run_in_coroutine(env, [&] { (void)env.scheduler().park(k_never); }),
+               "something_can_still_happen");
 }
 
 }  // namespace
