@@ -50,6 +50,8 @@ def run(command, **more):
 def stage_build(arguments):
     tally = Tally()
     tally.add("build", run(["bash", ROOT / "tools/verbs/build.sh", "--all"]) == 0)
+    if (ROOT / "clients/web/package.json").exists():
+        tally.add("build of the web client", run(["bash", ROOT / "tools/verbs/web_build.sh"]) == 0)
     return tally
 
 
@@ -204,7 +206,7 @@ def main():
         tally = stages[name](arguments)
         table.append((name, time.monotonic() - start, tally))
         total.extend(tally)
-        if name == "build" and tally.failed:
+        if name == "build" and "build" in tally.failed:
             break  # The other stages would test the last build.
 
     print("\nstage       seconds   passed   failed")

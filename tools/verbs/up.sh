@@ -27,8 +27,11 @@ usage: ./hongyan up [--data DIR] [--port P] [--listen ADDR] [--demo] [--tls-cert
   --detach     return when the server is ready; './hongyan down' stops it
 All other options are the server's:
 TEXT
-  [ -x "$server" ] && exec "$server" --help
-  echo "  (build it first to see them: ./hongyan build)"
+  if [ -x "$server" ]; then
+    "$server" --help || true
+  else
+    echo "  (build it first to see them: ./hongyan build)"
+  fi
   exit 0
 fi
 
@@ -44,8 +47,9 @@ fi
 [ -x "$server" ] || echo "hongyan: building the server; the first time takes a few minutes"
 build_quietly build bin/hongyan-server
 if [ -f "$web/package.json" ]; then
-  bash "$HONGYAN_ROOT/tools/verbs/web_build.sh"
-  export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
+  # A machine that can't reach the package registry still gets its server, with the last web client that was built.
+  bash "$HONGYAN_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
+  [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
 fi
 
 if [ -n "$detach" ]; then

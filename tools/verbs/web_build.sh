@@ -7,7 +7,10 @@ stamp=node_modules/.hongyan-lock
 lock=$(sha256sum package-lock.json)
 if [ ! -f $stamp ] || [ "$(<$stamp)" != "$lock" ]; then
   echo "hongyan: installing the web client's packages"
-  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+  npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=1 || {
+    echo "hongyan: the web client's packages could not be installed (npm's reason is above)" >&2
+    exit 1
+  }
   echo "$lock" > $stamp
   rm -f dist/.built
 fi
