@@ -13,7 +13,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from web_client import Client, Server, Unreached, befriend, new_password  # noqa: E402
 
-ROUNDS = 40 if os.environ.get("HONGYAN_LONG") else 8
+ROUNDS = 40 if os.environ.get("HY_LONG") else 8
 PER_ROUND = 120
 
 

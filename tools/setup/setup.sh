@@ -2,10 +2,10 @@
 # What this machine needs, and getting it. Plain bash: it runs before anything else is installed.
 #   setup.sh ensure GROUP...    installs what is missing of these groups, or prints the apt line and exits 2
 #   setup.sh missing GROUP...   prints the missing packages, one a line
-# Groups and packages: packages.txt. HONGYAN_SKIP_SETUP=1 skips all of it, for systems without apt.
+# Groups and packages: packages.txt. HY_SKIP_SETUP=1 skips all of it, for systems without apt.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
-root=${HONGYAN_ROOT:-$(dirname "$(dirname "$here")")}
+root=${HY_ROOT:-$(dirname "$(dirname "$here")")}
 list=$here/packages.txt
 dpkg_status=/var/lib/dpkg/status
 
@@ -36,7 +36,7 @@ missing() {
 state() { stat -c '%n %Y %s' "$list" $dpkg_status 2>/dev/null || true; }
 
 ensure() {
-  [ "${HONGYAN_SKIP_SETUP:-}" = 1 ] && return 0
+  [ "${HY_SKIP_SETUP:-}" = 1 ] && return 0
   local stamp="$root/.cache/setup/$(IFS=-; echo "$*")" now
   now="$(state) $PATH"
   [ -f "$stamp" ] && [ "$(<"$stamp")" = "$now" ] && return 0
@@ -48,7 +48,7 @@ ensure() {
     local apt="apt-get install -y --no-install-recommends $packages"
     if ! command -v apt-get >/dev/null; then
       echo "hongyan: this machine lacks (Debian names): $packages" >&2
-      echo "There is no apt-get here; install the equivalents, then set HONGYAN_SKIP_SETUP=1." >&2
+      echo "There is no apt-get here; install the equivalents, then set HY_SKIP_SETUP=1." >&2
       exit 2
     fi
     local as_root=()

@@ -1,6 +1,6 @@
 # Builds the server and the client; with --all also tests, tools and every service's own executable.
 set -euo pipefail
-. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+. "$HY_ROOT/tools/verbs/lib.sh"
 
 usage() {
   cat <<'TEXT'
@@ -38,7 +38,7 @@ done
 
 setup build
 if [ -n "$fresh" ]; then
-  rm -rf "${HONGYAN_ROOT:?}/$dir"
+  rm -rf "${HY_ROOT:?}/$dir"
   export CCACHE_DISABLE=1
 fi
 configure $dir "${options[@]}"
@@ -53,6 +53,6 @@ elif [ ${#targets[@]} = 0 ]; then
 fi
 
 if [ -n "$times" ]; then
-  exec python3 "$HONGYAN_ROOT/tools/verbs/build_times.py" "$HONGYAN_ROOT/$dir" "${targets[@]}"
+  exec python3 "$HY_ROOT/tools/verbs/build_times.py" "$HY_ROOT/$dir" "${targets[@]}"
 fi
-exec ninja -C "$HONGYAN_ROOT/$dir" "${targets[@]}"
+exec ninja -C "$HY_ROOT/$dir" "${targets[@]}"

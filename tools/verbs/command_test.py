@@ -14,7 +14,7 @@ VERBS = ["up", "down", "status", "version", "build", "test", "sim", "bench", "fu
 
 
 def run(*command, cwd="/", path=None):
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("HONGYAN_")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HONGYAN_", "HY_"))}
     if path:
         environment["PATH"] = f"{path}:{environment['PATH']}"
     return subprocess.run([str(word) for word in command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=60)
@@ -41,6 +41,12 @@ class Command(unittest.TestCase):
             link = pathlib.Path(folder, "hy")
             link.symlink_to(ROOT / "hongyan")
             self.assertTrue(run(link, "version", cwd=folder).stdout.startswith("hongyan "))
+
+    def test_the_commands_own_variables_stay_out_of_the_servers_name_space(self):
+        for file in [ROOT / "hongyan", *(ROOT / "tools").rglob("*.sh"), *(ROOT / "tools").rglob("*.py")]:
+            if file != pathlib.Path(__file__).resolve():
+                exported = re.findall(r"(?:export |environ\[\")(HONGYAN_\w+)", file.read_text())
+                self.assertLessEqual(set(exported), {"HONGYAN_WEB_SITE"}, file)
 
 
 class Setup(unittest.TestCase):

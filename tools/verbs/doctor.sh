@@ -1,11 +1,11 @@
 # Says what this machine lacks, for which verb, and the exact line that gets it. Exit 0 if `up` and `test` can run.
 set -euo pipefail
-setup=$HONGYAN_ROOT/tools/setup/setup.sh
+setup=$HY_ROOT/tools/setup/setup.sh
 if [ "${1:-}" = --help ]; then echo "usage: ./hongyan doctor"; exit 0; fi
 
 web=()
 browser=()
-[ -f "$HONGYAN_ROOT/clients/web/package.json" ] && web=(web) && browser=(browser)
+[ -f "$HY_ROOT/clients/web/package.json" ] && web=(web) && browser=(browser)
 bad=0
 
 report() {  # report "what for" needed|optional GROUP...
@@ -29,7 +29,7 @@ report "fuzz" optional fuzz
 
 cores=$(nproc)
 memory=$(awk '/^MemAvailable/{print int($2 / 1048576)}' /proc/meminfo)
-disk=$(df -Pk "$HONGYAN_ROOT" | awk 'NR == 2{print int($4 / 1048576)}')
+disk=$(df -Pk "$HY_ROOT" | awk 'NR == 2{print int($4 / 1048576)}')
 printf 'ok       %s cores, %s GiB of memory free\n' "$cores" "$memory"
 if [ "$disk" -lt 4 ]; then
   printf 'MISSING  disk: %s GiB free where the checkout is; the build needs 4\n' "$disk"

@@ -1,6 +1,6 @@
 # Builds the fuzz targets with clang and libFuzzer and runs them from their corpora.
 set -euo pipefail
-. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+. "$HY_ROOT/tools/verbs/lib.sh"
 
 usage() {
   cat <<'TEXT'
@@ -24,7 +24,7 @@ while [ $# -gt 0 ]; do
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || { usage >&2; exit 2; }
 
-cd "$HONGYAN_ROOT"
+cd "$HY_ROOT"
 mapfile -t targets < <(find src clients sim tests -name '*_fuzz.cc' -printf '%f\n' 2>/dev/null | sed 's/\.cc$//' | sort)
 if [ -n "$list" ]; then
   printf '%s\n' "${targets[@]}"

@@ -1,16 +1,16 @@
 # Shared by the verbs that build. Sourced, never run.
 
-setup() { bash "$HONGYAN_ROOT/tools/setup/setup.sh" ensure "$@"; }
+setup() { bash "$HY_ROOT/tools/setup/setup.sh" ensure "$@"; }
 
 # configure DIR [cmake options]: makes the build directory if it isn't there, or was made with other options. Later
 # changes to the CMake files are noticed by ninja itself.
 configure() {
-  local dir=$HONGYAN_ROOT/$1
+  local dir=$HY_ROOT/$1
   shift
   local options="$*"
   if [ ! -f "$dir/build.ninja" ] || [ "$(cat "$dir/.options" 2>/dev/null)" != "$options" ]; then
     mkdir -p "$dir"
-    if ! cmake -S "$HONGYAN_ROOT" -B "$dir" -G Ninja "$@" > "$dir/configure.log" 2>&1; then
+    if ! cmake -S "$HY_ROOT" -B "$dir" -G Ninja "$@" > "$dir/configure.log" 2>&1; then
       cat "$dir/configure.log" >&2
       echo "hongyan: cmake failed; its output is above" >&2
       exit 1
@@ -20,11 +20,11 @@ configure() {
 }
 
 # has_output DIR FILE: whether the build in DIR knows how to make FILE (a path inside DIR, or a target).
-has_output() { ninja -C "$HONGYAN_ROOT/$1" -t query "$2" >/dev/null 2>&1; }
+has_output() { ninja -C "$HY_ROOT/$1" -t query "$2" >/dev/null 2>&1; }
 
 # build_quietly DIR TARGET...: ninja that shows one line of progress on a terminal, and its output only when it fails.
 build_quietly() {
-  local dir=$HONGYAN_ROOT/$1 line
+  local dir=$HY_ROOT/$1 line
   shift
   if [ -t 2 ]; then
     local width

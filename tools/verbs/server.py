@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 
-ROOT = pathlib.Path(os.environ["HONGYAN_ROOT"])
+ROOT = pathlib.Path(os.environ["HY_ROOT"])
 STOP_SECONDS_MAX = 30  # A clean stop flushes and ends requests in flight; it has a few seconds of work at most.
 
 

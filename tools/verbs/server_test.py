@@ -48,7 +48,7 @@ class Server(unittest.TestCase):
         self.addCleanup(self.verb, "down")
 
     def verb(self, name, *options):
-        environment = {**os.environ, "HONGYAN_ROOT": str(self.root)}
+        environment = {**os.environ, "HY_ROOT": str(self.root)}
         environment.pop("HONGYAN_DATA", None)
         return subprocess.run([sys.executable, VERBS / "server.py", name, *options], env=environment, capture_output=True, text=True, timeout=60)
 

@@ -1,7 +1,7 @@
 # Installs what tests need, then hands over to the driver.
 set -euo pipefail
-. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+. "$HY_ROOT/tools/verbs/lib.sh"
 groups=(build test)
-[ -f "$HONGYAN_ROOT/clients/web/package.json" ] && groups+=(web browser)
+[ -f "$HY_ROOT/clients/web/package.json" ] && groups+=(web browser)
 [ "${1:-}" = --help ] || setup "${groups[@]}"
-exec python3 "$HONGYAN_ROOT/tools/verbs/test_driver.py" "$@"
+exec python3 "$HY_ROOT/tools/verbs/test_driver.py" "$@"

@@ -4,7 +4,7 @@
 A script is any executable file there; it runs from the root of the checkout, says what it does, and passes by exit 0.
 `# timeout: SECONDS` among its first lines changes the default; `# long` makes it part of `test --long` only. A script
 that holds several cases may end with a line `N passed, N failed`, which is then counted instead of 1.
-Environment: HONGYAN_ROOT, HONGYAN_BUILD, HONGYAN_LONG=1 with --long.
+Environment: HY_ROOT, HY_BUILD, HY_LONG=1 with --long.
 """
 import argparse
 import os
@@ -17,7 +17,7 @@ import sys
 import time
 import xml.etree.ElementTree
 
-ROOT = pathlib.Path(os.environ["HONGYAN_ROOT"])
+ROOT = pathlib.Path(os.environ["HY_ROOT"])
 BUILD = ROOT / "build"
 STAGES = ["build", "check", "unit", "run", "sanitizers"]
 LONG_STAGES = ["sanitizers"]  # Run with --long, or when named.
@@ -164,7 +164,7 @@ def run_script(script, environment, seconds_max):
 def stage_run(arguments):
     tally = Tally()
     scripts = [path for path in sorted((ROOT / "tests/run.d").glob("*")) if path.is_file() and os.access(path, os.X_OK)]
-    environment = {**os.environ, "HONGYAN_BUILD": str(BUILD), "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "HY_BUILD": str(BUILD), "PYTHONUNBUFFERED": "1"}
     for script in scripts:
         if arguments.script and arguments.script not in script.name:
             continue
@@ -191,7 +191,7 @@ def main():
     parser.add_argument("--script", help="of stage run, only scripts whose name contains this")
     arguments = parser.parse_args()
     if arguments.long:
-        os.environ["HONGYAN_LONG"] = "1"
+        os.environ["HY_LONG"] = "1"
     stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run,
               "sanitizers": stage_sanitizers}
     usual = STAGES if arguments.long else [name for name in STAGES if name not in LONG_STAGES]

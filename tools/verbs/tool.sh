@@ -1,6 +1,6 @@
 # Builds and runs one of the programs behind the verbs sim, bench, client, chat, backup and restore.
 set -euo pipefail
-. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+. "$HY_ROOT/tools/verbs/lib.sh"
 
 verb=$1
 shift
@@ -19,4 +19,4 @@ if ! has_output build bin/$program; then
   exit 2
 fi
 build_quietly build bin/$program
-exec "$HONGYAN_ROOT/build/bin/$program" "${words[@]}" "$@"
+exec "$HY_ROOT/build/bin/$program" "${words[@]}" "$@"

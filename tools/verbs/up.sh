@@ -1,9 +1,10 @@
 # Builds what is needed and runs the server, in the foreground or detached. The server itself prints its URL and the
 # line `ready {...}`; every option but --detach is the server's.
 set -euo pipefail
-. "$HONGYAN_ROOT/tools/verbs/lib.sh"
+. "$HY_ROOT/tools/verbs/lib.sh"
 
-data=${HONGYAN_DATA:-$HONGYAN_ROOT/data} detach= help=
+data=${HONGYAN_DATA:-$HY_ROOT/data} detach= help=
+unset HONGYAN_DATA  # It reaches the server as --data.
 passed=()
 while [ $# -gt 0 ]; do
   case $1 in
@@ -18,7 +19,7 @@ while [ $# -gt 0 ]; do
   esac
   shift
 done
-server=$HONGYAN_ROOT/build/bin/hongyan-server
+server=$HY_ROOT/build/bin/hongyan-server
 
 if [ -n "$help" ]; then
   cat <<'TEXT'
@@ -35,7 +36,7 @@ TEXT
   exit 0
 fi
 
-web=$HONGYAN_ROOT/clients/web
+web=$HY_ROOT/clients/web
 groups=(build)
 [ -f "$web/package.json" ] && groups+=(web)
 setup "${groups[@]}"
@@ -48,11 +49,11 @@ fi
 build_quietly build bin/hongyan-server
 if [ -f "$web/package.json" ]; then
   # A machine that can't reach the package registry still gets its server, with the last web client that was built.
-  bash "$HONGYAN_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
-  [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
+  bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
+  [ -d "$web/dist" ] && export HONGYAN_WEB_SITE=${HONGYAN_WEB_SITE:-$web/dist}
 fi
 
 if [ -n "$detach" ]; then
-  exec python3 "$HONGYAN_ROOT/tools/verbs/detach.py" "$data" "$server" --data "$data" "${passed[@]}"
+  exec python3 "$HY_ROOT/tools/verbs/detach.py" "$data" "$server" --data "$data" "${passed[@]}"
 fi
 exec "$server" --data "$data" "${passed[@]}"

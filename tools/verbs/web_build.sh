@@ -1,6 +1,6 @@
 # Builds clients/web/dist when its sources are newer. Packages are installed from the lock file, their scripts never run.
 set -euo pipefail
-web=$HONGYAN_ROOT/clients/web
+web=$HY_ROOT/clients/web
 cd "$web"
 
 stamp=node_modules/.hongyan-lock
