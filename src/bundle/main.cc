@@ -1,5 +1,5 @@
-// hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM; `backup` and
-// `restore` copy a data directory. Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
+// hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM or SIGINT.
+// Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
@@ -11,6 +11,7 @@
 #include "bundle/secrets.h"
 #include "bundle/server_options.h"
 #include "runtime/config/config.h"
+#include "runtime/coro/run.h"
 #include "runtime/os/os_env.h"
 #include "runtime/tls/tls.h"
 #include "store/engine/open.h"
@@ -26,8 +27,6 @@ struct Options {
   bool check_config = false;
   bool demo = false;
   std::vector<std::pair<std::string, std::string>> settings;
-  std::string backup_to;
-  std::string restore_from;
 };
 
 void say(const std::string& text) {
@@ -105,17 +104,6 @@ Status announce(Env& env, const std::string& data, const std::string& web) {
   return {};
 }
 
-// Runs `work` in a coroutine to its end.
-Status run_coroutine(Env& env, const char* name, const std::function<Status()>& work) {
-  Status status(Code::cancelled, "stopped");
-  env.scheduler().spawn(name, [&] {
-    status = work();
-    env.scheduler().stop();
-  });
-  env.scheduler().run();
-  return status;
-}
-
 Result<std::unique_ptr<store::OpenStore>> open_data(Env& env, const std::string& data, size_t cache_bytes) {
   store::OpenOptions open;
   open.directory = data + "/store";
@@ -142,8 +130,7 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
     bundle_settings->site = std::move(*site);
   }
   const auto bundle = make_bundle(env, (*opened)->shard(), *secrets, std::move(*bundle_settings));
-  runtime::stop_on_signals(env);
-  const Status started = run_coroutine(env, "start", [&]() -> Status {
+  const auto start = [&]() -> Status {
     TRY(bundle->start());
     if (secrets->created()) {
       say("Secret of the server port, for your own backend; shown this once, kept in " + options.data + "/secrets:\n  " +
@@ -151,17 +138,19 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
     }
     if (options.demo) TRY(make_demo(env, *bundle, say));
     return announce(env, options.data, (*tls ? "https://" : "http://") + bundle->web_address());
-  });
+  };
+  Status started;
+  runtime::run_to_end(env.scheduler(), "start", [&] { started = start(); });
   if (started.ok()) env.scheduler().run();
-  const Status stopped = run_coroutine(env, "stop", [&]() -> Status {
+  runtime::run_to_end(env.scheduler(), "stop", [&] {
     Call call = runtime::background_call(env, std::chrono::seconds(10));
     bundle->stop(call);
-    return {};
+    (*opened)->shard().close();
   });
   (void)env.disk().remove(options.data + "/server.json").ok();
   if (!started.ok()) return fail(started.detail());
   say("stopped");
-  return stopped.ok() ? 0 : fail(stopped.detail());
+  return 0;
 }
 
 }  // namespace
@@ -187,8 +176,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   runtime::set_private_umask();
-  const auto console = runtime::make_os_env({});
-  const auto config = bundle::load_config(*console, options);
+  const auto config = bundle::load_config(*runtime::make_os_env({}), options);
   if (!config.ok()) {
     std::fputs(("hongyan-server: " + config.status().detail() + "\n").c_str(), stderr);
     return 2;
@@ -198,6 +186,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config->text("log.file")});
+  runtime::stop_on_signals(*env);
   const std::string& level = config->text("log.level");
   env->log().set_level(level == "debug"     ? runtime::LogLevel::debug
                        : level == "warning" ? runtime::LogLevel::warning

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -109,6 +110,10 @@ void stop_on_signals(Env& env) {
   CHECK(real != nullptr);
   real->stop_on_signals();
 }
+
+int process_id() { return ::getpid(); }
+
+void set_private_umask() { ::umask(077); }
 
 std::map<std::string, std::string> environment_variables() {
   std::map<std::string, std::string> variables;

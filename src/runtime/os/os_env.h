@@ -23,6 +23,10 @@ std::unique_ptr<Env> make_os_env(const OsEnvOptions& options);
 // one of make_os_env.
 void stop_on_signals(Env& env);
 
+int process_id();
+// Files and directories made from now on are the owner's alone: data, secrets, logs.
+void set_private_umask();
+
 // The environment variables of this process, for Config::load.
 std::map<std::string, std::string> environment_variables();
 
