@@ -9,6 +9,7 @@
 #include "model/tables.h"
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
+#include "runtime/log/log.h"
 
 namespace hongyan::bundle {
 

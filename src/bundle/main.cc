@@ -12,6 +12,7 @@
 #include "bundle/server_options.h"
 #include "runtime/config/config.h"
 #include "runtime/coro/run.h"
+#include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
 #include "runtime/tls/tls.h"
 #include "store/engine/open.h"

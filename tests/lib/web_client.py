@@ -86,6 +86,7 @@ class Client:
     def call(self, path, body=None, timeout=15):
         body = dict(body or {})
         body["base"] = {"ticket": self.ticket, "deviceId": self.device_id, "featureLevel": 2, **body.get("base", {})}
+        reused = self.connection is not None
         try:
             if self.connection is None:
                 self.connection = http.client.HTTPConnection(self.host, self.server.port, timeout=timeout)
@@ -96,6 +97,8 @@ class Client:
             if self.connection is not None:
                 self.connection.close()
             self.connection = None
+            if reused:  # The server closed it between two requests; every command may be sent twice.
+                return self.call(path, body, timeout)
             raise Unreached(str(error)) from error
         if answer.status != 200:
             raise AssertionError(f"HTTP {answer.status} for {path}: {data[:200]!r}")

@@ -46,7 +46,7 @@ class Command(unittest.TestCase):
         for file in [ROOT / "hongyan", *(ROOT / "tools").rglob("*.sh"), *(ROOT / "tools").rglob("*.py")]:
             if file != pathlib.Path(__file__).resolve():
                 exported = re.findall(r"(?:export |environ\[\")(HONGYAN_\w+)", file.read_text())
-                self.assertLessEqual(set(exported), {"HONGYAN_WEB_SITE"}, file)
+                self.assertLessEqual(set(exported), {"HONGYAN_WEB_ROOT"}, file)
 
 
 class Setup(unittest.TestCase):

@@ -50,7 +50,7 @@ build_quietly build bin/hongyan-server
 if [ -f "$web/package.json" ]; then
   # A machine that can't reach the package registry still gets its server, with the last web client that was built.
   bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
-  [ -d "$web/dist" ] && export HONGYAN_WEB_SITE=${HONGYAN_WEB_SITE:-$web/dist}
+  [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
 fi
 
 if [ -n "$detach" ]; then

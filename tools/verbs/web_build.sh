@@ -14,9 +14,15 @@ if [ ! -f $stamp ] || [ "$(<$stamp)" != "$lock" ]; then
   echo "$lock" > $stamp
   rm -f dist/.built
 fi
-if [ ! -f dist/.built ] || [ -n "$(find . \( -name node_modules -o -name dist \) -prune -o -type f -newer dist/.built -print -quit)" ]; then
+
+# Sources are the client's own files and the contract its wire code is generated from; what is generated is not.
+changed() {
+  [ -f dist/.built ] || return 0
+  [ -n "$(find . ../../src/api/client ../../src/rpc/options.proto \
+    \( -name node_modules -o -path ./dist -o -path ./src/wire/gen -o -path ./test \) -prune -o -type f -newer dist/.built -print -quit)" ]
+}
+if changed; then
   echo "hongyan: building the web client"
   npm run --silent build
-  mkdir -p dist
   touch dist/.built
 fi

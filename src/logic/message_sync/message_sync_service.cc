@@ -30,7 +30,7 @@ class MessageSyncServiceImpl : public MessageSyncService {
     SyncResponse response;
     TRY(add_account(call, snapshot, response));
     TRY(add_contacts(call, snapshot, bytes_max, response));
-    TRY(add_messages(call, snapshot, bytes_max, response));
+    TRY(add_messages(call, request.snapshot().empty(), snapshot, bytes_max, response));
     response.set_snapshot(encode_snapshot(deps_.snapshot_keys, snapshot));
     return response;
   }
@@ -112,7 +112,7 @@ class MessageSyncServiceImpl : public MessageSyncService {
     return {};
   }
 
-  Status add_messages(Call& call, Snapshot& snapshot, size_t bytes_max, SyncResponse& response) {
+  Status add_messages(Call& call, bool first, Snapshot& snapshot, size_t bytes_max, SyncResponse& response) {
     const size_t used = response.ByteSizeLong();
     if (response.more() || (used + k_messages_bytes_min > bytes_max && response.entries_size() > 1)) {
       response.set_more(true);
@@ -122,11 +122,11 @@ class MessageSyncServiceImpl : public MessageSyncService {
     sync.set_uin(snapshot.uin);
     sync.set_incarnation(snapshot.messages.incarnation);
     sync.set_since(snapshot.messages.version);
-    sync.set_first(snapshot.messages == Position{});
+    sync.set_first(first);
     sync.set_max_bytes(static_cast<uint32_t>(std::max(bytes_max - std::min(bytes_max, used), size_t{4096})));
     internal::InboxSyncResponse news = TRY(deps_.inbox.sync(call, sync));
     for (Entry& entry : *news.mutable_entries()) *response.add_entries() = std::move(entry);
-    if (news.reset() && snapshot.messages != Position{}) response.set_reset(true);
+    if (news.reset() && !first) response.set_reset(true);
     response.set_more(news.more());
     snapshot.messages = {news.incarnation(), news.version()};
     return {};

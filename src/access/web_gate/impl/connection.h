@@ -1,0 +1,59 @@
+// One connection of the web gate: requests in order, then perhaps a WebSocket link for the rest of its life.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "access/web_gate/impl/budget.h"
+#include "access/web_gate/impl/web_commands.h"
+#include "access/web_gate/impl/web_counters.h"
+#include "access/web_gate/impl/web_link.h"
+
+namespace hongyan::access {
+
+// What all connections of a gate share.
+struct GateShared {
+  Env& env;
+  WebGateConfig config;
+  api::LinkTable& links;
+  WebCommands commands;
+  Site site;
+  WebCounters counters;
+  Budget budget;
+  std::shared_ptr<runtime::TlsServer> tls;
+  std::function<bool()> ready;
+  bool stopping = false;
+};
+
+bool is_loopback(std::string_view address);
+
+class Connection {
+ public:
+  Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address);
+
+  void run();
+  // The gate closes: an idle connection at once, a busy one after its answer.
+  void wind_down();
+
+ private:
+  enum class Next { request, upgrade, end };
+  bool read_request(HttpParser& parser);
+  Next handle(HttpParser& parser);
+  HttpResponse respond(const HttpRequest& request);
+  HttpResponse respond_api(const HttpRequest& request, std::string_view command);
+  HttpResponse respond_upgrade(const HttpRequest& request);
+  HttpResponse respond_metrics(const HttpRequest& request);
+  bool write(const HttpRequest& request, const HttpResponse& response, bool keep_alive);
+  bool write_bytes(std::string_view bytes);
+  void refuse(int status);
+
+  GateShared& gate_;
+  std::unique_ptr<runtime::Stream> stream_;
+  std::string address_;
+  std::unique_ptr<WebLink> link_;
+  Budget::Share unfinished_;
+  bool first_ = true;
+  bool waiting_ = false;  // For the first byte of a request.
+};
+
+}  // namespace hongyan::access

@@ -1,0 +1,117 @@
+#include "access/web_gate/impl/web_commands.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "access/web_gate/json.h"
+#include "api/client/login.pb.h"
+#include "api/client/sync.pb.h"
+
+namespace hongyan::access {
+
+using client::PollRequest;
+using client::PollResponse;
+
+namespace {
+
+constexpr std::string_view k_poll = "poll";
+constexpr std::string_view k_identify = "identify";
+constexpr runtime::Duration k_identify_limit = std::chrono::seconds(10);
+constexpr runtime::Duration k_poll_work = std::chrono::seconds(10);  // Beside the waiting.
+constexpr uint8_t k_priority = 20;  // As sync.
+
+// Requests and responses with nothing but their base.
+using BareRequest = client::LogoutRequest;
+using BareResponse = client::LogoutResponse;
+
+rpc::MethodInfo own_method(std::string_view name) {
+  rpc::MethodInfo method;
+  method.name = name;
+  method.priority = k_priority;
+  return method;
+}
+
+}  // namespace
+
+bool WebCommands::known(std::string_view path, const api::LinkMember* link) const {
+  if (path == k_poll || (path == k_identify && link != nullptr)) return true;
+  return entry_.commands().by_path(path) != nullptr;
+}
+
+std::string WebCommands::run(Call& call, std::string_view path, std::string_view json, const api::Origin& origin,
+                             api::LinkMember* link) {
+  const rpc::ServedCommand* command = entry_.commands().by_path(path);
+  const bool is_poll = path == k_poll;
+  const bool is_identify = path == k_identify && link != nullptr;
+  std::unique_ptr<rpc::Message> request, response;
+  if (is_poll) {
+    request = std::make_unique<PollRequest>();
+    response = std::make_unique<PollResponse>();
+  } else if (is_identify) {
+    request = std::make_unique<BareRequest>();
+    response = std::make_unique<BareResponse>();
+  } else {
+    CHECK(command != nullptr);
+    request.reset(command->method->request()->New());
+    response.reset(command->method->response()->New());
+  }
+  Status parsed;
+  env_.scheduler().run_on_thread_stack([&] { parsed = message_from_json(json, *request); });
+  if (!parsed.ok()) {
+    entry_.refuse(parsed, *response);
+  } else if (is_poll) {
+    poll(call, *request, origin, *response);
+  } else if (is_identify) {
+    identify(call, *request, origin, *link, *response);
+  } else {
+    entry_.handle(call, *command, *request, origin, *response);
+  }
+  return json_of(*response);
+}
+
+// The command of the same name, where there is one, says at once whether the snapshot is behind; the waiting is ours.
+void WebCommands::poll(Call& call, rpc::Message& request, const api::Origin& origin, rpc::Message& response) {
+  const rpc::ServedCommand* head = entry_.commands().by_path(k_poll);
+  const runtime::Duration wait =
+      std::min(poll_max_, runtime::Duration(std::chrono::milliseconds(static_cast<PollRequest&>(request).wait_ms())));
+  const auto work = [&](Call& inner, const rpc::Identity* identity, const rpc::Message& in, rpc::Message& out) -> Status {
+    const auto check = [&](Call& checking) -> Result<std::vector<client::Ring>> {
+      if (head == nullptr) return std::vector<client::Ring>();
+      PollResponse now;
+      TRY(head->channel->call(checking, *head->method, in, now));
+      return std::vector<client::Ring>(now.rings().begin(), now.rings().end());
+    };
+    const std::vector<client::Ring> rings = TRY(links_.poll(inner, *identity, wait, check));
+    for (const client::Ring& ring : rings) *static_cast<PollResponse&>(out).add_rings() = ring;
+    return {};
+  };
+  entry_.handle(call, own_method(k_poll), request, origin, response, wait + k_poll_work, work);
+}
+
+void WebCommands::identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember& link,
+                           rpc::Message& response) {
+  const auto work = [&](Call& inner, const rpc::Identity* identity, const rpc::Message&, rpc::Message&) -> Status {
+    TRY(links_.attach(inner, *identity, link));
+    origin.link->identity = *identity;
+    return {};
+  };
+  entry_.handle(call, own_method(k_identify), request, origin, response, k_identify_limit, work);
+}
+
+std::string WebCommands::json_of(rpc::Message& response) {
+  Result<std::string> json(Status(Code::internal, "not converted"));
+  env_.scheduler().run_on_thread_stack([&] { json = json_from_message(response); });
+  if (json.ok()) return std::move(json).value();
+  return refusal(json.status());
+}
+
+std::string WebCommands::refusal(const Status& status) {
+  BareResponse response;
+  entry_.refuse(status, response);
+  Result<std::string> json(Status(Code::internal, "not converted"));
+  env_.scheduler().run_on_thread_stack([&] { json = json_from_message(response); });
+  CHECK(json.ok());  // Its strings are ours.
+  return std::move(json).value();
+}
+
+}  // namespace hongyan::access

@@ -1,0 +1,33 @@
+// Runs one command given as JSON, for HTTP requests and WebSocket frames alike; answers "poll" and "identify" itself.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "access/web_gate/web_gate.h"
+
+namespace hongyan::access {
+
+class WebCommands {
+ public:
+  WebCommands(Env& env, api::Entry& entry, api::LinkTable& links, runtime::Duration poll_max)
+      : env_(env), entry_(entry), links_(links), poll_max_(poll_max) {}
+
+  bool known(std::string_view path, const api::LinkMember* link) const;
+  // The response's JSON. `link` is null for HTTP. The path is known.
+  std::string run(Call& call, std::string_view path, std::string_view json, const api::Origin& origin, api::LinkMember* link);
+  // A response that has nothing but its base.
+  std::string refusal(const Status& status);
+
+ private:
+  void poll(Call& call, rpc::Message& request, const api::Origin& origin, rpc::Message& response);
+  void identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember& link, rpc::Message& response);
+  std::string json_of(rpc::Message& response);
+
+  Env& env_;
+  api::Entry& entry_;
+  api::LinkTable& links_;
+  runtime::Duration poll_max_;
+};
+
+}  // namespace hongyan::access

@@ -1,0 +1,57 @@
+// One WebSocket link from its handshake to its end: frames to commands, answers and rings to frames, pings, and the
+// bounds on what one link may hold.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "access/web_gate/impl/budget.h"
+#include "access/web_gate/impl/web_commands.h"
+#include "access/web_gate/impl/web_counters.h"
+#include "access/web_gate/web_socket.h"
+#include "runtime/coro/sync.h"
+
+namespace hongyan::access {
+
+class WebLink : public api::LinkMember {
+ public:
+  WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
+          Budget& budget, runtime::Stream& stream, std::string address);
+  ~WebLink() override;
+
+  // Until the link ends. `early`: bytes that came with the handshake.
+  void run(std::string early);
+  void close(uint16_t code, std::string_view reason);
+
+  void ring(const client::Ring& ring) override;
+  void close_link(api::CloseReason reason) override;
+
+ private:
+  void read_frames(std::string early);
+  void feed(std::string_view bytes);
+  void on_text(std::string text);
+  void answer(std::string_view id, std::string_view body);
+  void send(std::string_view text);
+  void wake_writer();
+  void write_output();
+
+  Env& env_;
+  const WebGateConfig& config_;
+  WebCommands& commands_;
+  api::LinkTable& links_;
+  WebCounters& counters_;
+  runtime::Stream& stream_;
+  std::string address_;
+  api::Link link_;
+  WebSocketCodec codec_;
+  Budget::Share unfinished_;
+  size_t in_flight_ = 0;
+  size_t unsent_bytes_ = 0;      // Handed to the writer.
+  bool writing_ = false;
+  bool reader_ended_ = false;
+  runtime::CondVar reader_end_;
+  runtime::Nursery requests_;
+  runtime::Nursery writer_;
+};
+
+}  // namespace hongyan::access

@@ -1,0 +1,141 @@
+// What every access service does with one request, whichever way it came: who asks, may they, how often, how long;
+// then the call, then the BaseResponse. One Entry per process, shared by its gates.
+//
+//   identity   the client ticket in base, else the identity of the link; a ticket shown by another device is refused.
+//              MAC and time (rpc/ticket.h), revocations, and the device's epoch as data/device says it (asked once per
+//              device and trusted for a while). Anonymous commands carry the service ticket
+//              "login": logic holds no key, and only the login service has such commands.
+//   limits     a token bucket per device, for anonymous commands per address; too much is rate_limited.
+//   call       a call ticket of <= 60 s, a deadline, the command's priority. The client's ticket goes no further.
+//   answer     code, class, debug (one line of UTF-8, bounded), times and versions; a code that is not in
+//              model/error_code.h becomes `internal`, is counted and logged. A ticket past half its life is renewed.
+//
+// Nothing here fails: the answer says what went wrong. Owning thread only.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "api/client/base.pb.h"
+#include "api/gate/lru_map.h"
+#include "api/gate/rate.h"
+#include "api/internal/device.rpc.pb.h"
+#include "model/error_code.h"
+#include "rpc/command/command_table.h"
+#include "rpc/guard.h"
+#include "rpc/service_identity.h"
+#include "rpc/ticket.h"
+#include "runtime/counters/counters.h"
+#include "runtime/env/env.h"
+
+namespace hongyan::api {
+
+struct EntryConfig {
+  runtime::Duration deadline = std::chrono::seconds(10);
+  uint32_t server_version = 1;
+  uint32_t min_client_version = 0;
+  uint64_t config_epoch = 0;
+  int64_t renew_when_left_ms = rpc::k_client_ticket_ms_max / 2;
+  runtime::Duration renew_again = std::chrono::seconds(60);   // A lost answer costs this much, a busy client no more than one renewal in it.
+  runtime::Duration epoch_trust = std::chrono::minutes(5);    // Revocations arrive sooner; this bounds the harm of a lost one.
+  size_t devices_max = 100'000;                               // Remembered epochs, buckets; about 200 bytes each.
+  Rate per_device{.per_second = 50, .burst = 100};
+  Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
+};
+
+struct EntryDeps {
+  rpc::CommandTable commands;
+  rpc::KeyRing client_tickets;
+  rpc::AudienceKeys audiences;
+  const rpc::Revocations& revocations;
+  internal::DeviceClient device;
+};
+
+// What a link has learnt about its device. Renewing its ticket renews this too.
+struct Link {
+  std::optional<rpc::Identity> identity;
+};
+
+struct Origin {
+  std::string_view address;  // The peer's, without the port.
+  Link* link = nullptr;      // Null: a request that stands alone.
+};
+
+// How a device's session stands with data/device.
+enum class Standing { good, superseded, closed };
+
+class Entry {
+ public:
+  // Answers one command. `identity` is null for an anonymous command.
+  using Work = std::function<Status(Call& call, const rpc::Identity* identity, const rpc::Message& request,
+                                    rpc::Message& response)>;
+
+  // CHECKs that field 1 of every command's request is a BaseRequest, of its response a BaseResponse.
+  Entry(Env& env, EntryDeps deps, EntryConfig config);
+
+  const rpc::CommandTable& commands() const { return deps_.commands; }
+
+  // `request` and `response` are of the command's types; `response` is empty.
+  void handle(Call& call, const rpc::ServedCommand& command, rpc::Message& request, const Origin& origin, rpc::Message& response);
+  // The same for a command that access answers itself, waiting no longer than `limit`.
+  void handle(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
+              rpc::Message& response, runtime::Duration limit, const Work& work);
+  // A request that did not get that far.
+  void refuse(const Status& status, rpc::Message& response);
+
+  // Asks data/device again, whatever is remembered. An error: it could not say.
+  Result<Standing> standing(Call& call, const rpc::Identity& identity);
+  bool revoked(const rpc::Identity& identity) const { return deps_.revocations.revoked(identity); }
+  // Calls that access makes on its own account ("access").
+  rpc::ServiceIdentity& service() { return service_; }
+
+ private:
+  struct Known {
+    uint32_t epoch;
+    bool open;
+    runtime::Time until;
+  };
+  using DeviceKey = std::pair<uint64_t, std::string>;
+
+  struct Admitted {
+    std::optional<rpc::Identity> identity;
+    Call call;
+  };
+  Result<Admitted> admit(Call& call, const rpc::MethodInfo& method, client::BaseRequest& base, const Origin& origin,
+                         runtime::Duration limit, runtime::Duration& retry_after);
+  Result<rpc::Identity> identify(Call& call, const client::BaseRequest& base, const Origin& origin,
+                                 runtime::Duration& retry_after);
+  Status check_epoch(Call& call, const rpc::Identity& identity);
+  Result<Known> ask_epoch(Call& call, const rpc::Identity& identity);
+  void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);
+  void fill(const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
+  std::shared_ptr<const std::string> call_ticket(rpc::Identity identity) const;
+
+  Env& env_;
+  EntryDeps deps_;
+  EntryConfig config_;
+  rpc::ServiceIdentity service_;
+  rpc::ServiceIdentity anonymous_;
+  LruMap<DeviceKey, Known> epochs_;
+  LruMap<DeviceKey, runtime::Time> renewed_;
+  RateLimiter<DeviceKey> per_device_;
+  RateLimiter<std::string> per_address_;
+  runtime::Counter& requests_;
+  runtime::Counter& refused_tickets_;
+  runtime::Counter& limited_;
+  runtime::Counter& foreign_codes_;
+  runtime::Counter& renewals_;
+};
+
+// The BaseRequest of a command's request, the BaseResponse of its response.
+client::BaseRequest& base_of_request(rpc::Message& request);
+client::BaseResponse& base_of_response(rpc::Message& response);
+// At most `bytes_max` of valid UTF-8 on one line: what is neither becomes '?'.
+std::string printable(std::string_view text, size_t bytes_max);
+// The part of an address that limits count by: no port, and of IPv6 the /64 that one customer holds.
+std::string address_group(std::string_view peer);
+
+}  // namespace hongyan::api

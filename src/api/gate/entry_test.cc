@@ -1,0 +1,257 @@
+// Goal: a command reaches its service only in the name of somebody who may call it, carrying a call ticket and no
+// client ticket, and every answer has a complete base. Method: real tickets, faked services.
+#include "api/gate/entry.h"
+
+#include <gtest/gtest.h>
+
+#include "api/testing/fake_backend.h"
+
+namespace hongyan::api {
+namespace {
+
+using client::BaseResponse;
+using client::LoginRequest;
+using client::LoginResponse;
+using client::SendRequest;
+using client::SendResponse;
+using model::ErrorCode;
+using testing::FakeBackend;
+using testing::k_alice;
+using testing::k_bob;
+using testing::k_hour_ms;
+using testing::k_laptop;
+using testing::k_phone;
+
+class EntryTest : public ::testing::Test {
+ protected:
+  EntryTest() {
+    backend_.log_in(k_alice, k_phone);
+    remake({});
+  }
+  void remake(EntryConfig config) { entry_ = std::make_unique<Entry>(env_, backend_.entry_deps(), config); }
+
+  BaseResponse send(const std::string& ticket, Link* link = nullptr, const std::string& device = {}) {
+    SendRequest request;
+    request.mutable_base()->set_ticket(ticket);
+    request.mutable_base()->set_device_id(device);
+    SendResponse response;
+    runtime::run_in_coroutine(env_, [&] {
+      Call call;
+      entry_->handle(call, *entry_->commands().by_path("send"), request, {.address = "10.0.0.1:5000", .link = link}, response);
+    });
+    return response.base();
+  }
+  uint32_t code(const std::string& ticket) { return send(ticket).code(); }
+  BaseResponse log_in(std::string_view address = "10.0.0.1:5000") {
+    LoginRequest request;
+    LoginResponse response;
+    runtime::run_in_coroutine(env_, [&] {
+      Call call;
+      entry_->handle(call, *entry_->commands().by_path("login"), request, {.address = address}, response);
+    });
+    return response.base();
+  }
+  static uint32_t number(ErrorCode code) { return static_cast<uint32_t>(code); }
+
+  runtime::TestEnv env_;
+  FakeBackend backend_{env_};
+  std::unique_ptr<Entry> entry_;
+};
+
+TEST_F(EntryTest, good_ticket_reaches_the_service_as_a_call_ticket) {
+  const BaseResponse base = send(backend_.ticket(k_alice, k_phone));
+  EXPECT_EQ(base.code(), 0u);
+  EXPECT_EQ(base.server_time_ms(), env_.utc_ms());
+  EXPECT_EQ(base.server_version(), 1u);
+  ASSERT_EQ(backend_.sends.size(), 1u);
+  EXPECT_EQ(backend_.sends[0].base().ticket(), "");
+  EXPECT_EQ(backend_.sends[0].base().device_id(), k_phone);
+  EXPECT_EQ(backend_.sends[0].base().feature_level(), 2u);
+  const auto caller = rpc::check_call_ticket(FakeBackend::inbox_ring(), "inbox", *backend_.last_call.ticket, env_.utc_ms());
+  ASSERT_TRUE(caller.ok());
+  EXPECT_EQ(caller->identity.uin, k_alice);
+  EXPECT_LE(caller->identity.expires_ms, env_.utc_ms() + rpc::k_call_ticket_ms_max);
+  EXPECT_EQ(backend_.last_call.priority.business, 20);
+  EXPECT_EQ(backend_.last_call.deadline, env_.now() + std::chrono::seconds(10));
+}
+
+TEST_F(EntryTest, no_ticket_is_refused) { EXPECT_EQ(code(""), number(ErrorCode::unauthenticated)); }
+
+TEST_F(EntryTest, every_flipped_bit_of_a_ticket_is_refused) {
+  const std::string good = backend_.ticket(k_alice, k_phone);
+  for (size_t bit = 0; bit < good.size() * 8; ++bit) {
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ 1 << bit % 8);
+    EXPECT_EQ(code(bad), number(ErrorCode::unauthenticated)) << "bit " << bit;
+  }
+  EXPECT_TRUE(backend_.sends.empty());
+  EXPECT_EQ(backend_.epochs_asked, 0);
+}
+
+TEST_F(EntryTest, expired_ticket_is_refused) {
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone, 1, -1)), number(ErrorCode::unauthenticated));
+}
+
+TEST_F(EntryTest, oversized_ticket_is_refused) {
+  EXPECT_EQ(code(std::string(1024 * 1024, 't')), number(ErrorCode::unauthenticated));
+}
+
+TEST_F(EntryTest, ticket_shown_by_another_device_is_refused) {
+  EXPECT_EQ(send(backend_.ticket(k_alice, k_phone), nullptr, k_laptop).code(), number(ErrorCode::unauthenticated));
+}
+
+TEST_F(EntryTest, old_epoch_is_refused_whether_remembered_or_asked) {
+  backend_.log_in(k_alice, k_phone, 2);
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone, 1)), number(ErrorCode::old_epoch));
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone, 2)), 0u);
+  const BaseResponse base = send(backend_.ticket(k_alice, k_phone, 1));
+  EXPECT_EQ(base.code(), number(ErrorCode::old_epoch));
+  EXPECT_EQ(base.class_(), 3u);
+}
+
+TEST_F(EntryTest, new_login_of_a_remembered_device_is_taken_at_once) {
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone, 1)), 0u);
+  backend_.log_in(k_alice, k_phone, 2);
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone, 2)), 0u);
+}
+
+TEST_F(EntryTest, revocation_ends_a_remembered_session) {
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), 0u);
+  backend_.revocations.revoke_below(k_alice, k_phone, 2, env_.utc_ms() + k_hour_ms);
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), number(ErrorCode::old_epoch));
+}
+
+TEST_F(EntryTest, closed_session_whose_revocation_was_lost_ends_within_the_trust_time) {
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), 0u);
+  backend_.sessions[{k_alice, k_phone}].second = false;
+  env_.advance(std::chrono::minutes(6));
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), number(ErrorCode::old_epoch));
+}
+
+TEST_F(EntryTest, epoch_is_asked_once_per_device) {
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), 0u);
+  EXPECT_EQ(backend_.epochs_asked, 1);
+}
+
+TEST_F(EntryTest, unknown_epoch_while_device_data_is_away_is_retried_later_not_logged_out) {
+  backend_.device_away = true;
+  const BaseResponse base = send(backend_.ticket(k_alice, k_phone));
+  EXPECT_EQ(base.code(), number(ErrorCode::unavailable));
+  EXPECT_EQ(base.class_(), 2u);
+  EXPECT_GT(base.retry_after_ms(), 0u);
+}
+
+TEST_F(EntryTest, link_identity_serves_requests_without_a_ticket) {
+  Link link;
+  EXPECT_EQ(send("", &link).code(), number(ErrorCode::unauthenticated));
+  link.identity = {.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2, .expires_ms = env_.utc_ms() + k_hour_ms};
+  EXPECT_EQ(send("", &link).code(), 0u);
+  link.identity->expires_ms = env_.utc_ms();
+  EXPECT_EQ(send("", &link).code(), number(ErrorCode::unauthenticated));
+}
+
+TEST_F(EntryTest, ticket_past_half_its_life_is_renewed_once_a_minute) {
+  const std::string old = backend_.ticket(k_alice, k_phone, 1, 11 * k_hour_ms);
+  Link link{.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,
+                                      .expires_ms = env_.utc_ms() + 11 * k_hour_ms}};
+  const BaseResponse base = send(old, &link);
+  EXPECT_EQ(code(base.new_ticket()), 0u);
+  EXPECT_EQ(link.identity->expires_ms, env_.utc_ms() + 24 * k_hour_ms);
+  EXPECT_EQ(send(old).new_ticket(), "");
+  env_.advance(std::chrono::seconds(61));
+  EXPECT_NE(send(old).new_ticket(), "");
+  EXPECT_EQ(backend_.renewals, 2);
+}
+
+TEST_F(EntryTest, young_ticket_is_not_renewed) {
+  EXPECT_EQ(send(backend_.ticket(k_alice, k_phone, 1, 13 * k_hour_ms)).new_ticket(), "");
+}
+
+TEST_F(EntryTest, anonymous_command_needs_no_ticket_and_carries_the_login_services) {
+  EXPECT_EQ(log_in().code(), 0u);
+  EXPECT_EQ(rpc::caller_of(backend_.last_call).value().service, "login");
+}
+
+TEST_F(EntryTest, device_over_its_rate_is_told_when_to_come_back) {
+  for (int i = 0; i < 100; ++i) EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), 0u);
+  const BaseResponse base = send(backend_.ticket(k_alice, k_phone));
+  EXPECT_EQ(base.code(), number(ErrorCode::rate_limited));
+  EXPECT_GE(base.retry_after_ms(), 1u);
+  EXPECT_LE(base.retry_after_ms(), 21u);
+  backend_.log_in(k_bob, k_phone);
+  EXPECT_EQ(code(backend_.ticket(k_bob, k_phone)), 0u);
+  env_.advance(std::chrono::milliseconds(21));
+  EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), 0u);
+}
+
+TEST_F(EntryTest, anonymous_rate_counts_by_address) {
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(log_in().code(), 0u);
+  EXPECT_EQ(log_in("10.0.0.1:6000").code(), number(ErrorCode::rate_limited));
+  EXPECT_EQ(log_in("10.0.0.2:6000").code(), 0u);
+}
+
+TEST_F(EntryTest, failure_of_the_service_is_answered_with_its_class) {
+  backend_.send_status = model::error(ErrorCode::not_friend, "no edge\nwith a second line");
+  const BaseResponse base = send(backend_.ticket(k_alice, k_phone));
+  EXPECT_EQ(base.code(), number(ErrorCode::not_friend));
+  EXPECT_EQ(base.class_(), 5u);
+  EXPECT_EQ(base.debug(), "no edge with a second line");
+}
+
+TEST_F(EntryTest, code_that_is_in_no_table_becomes_internal_and_is_logged) {
+  for (const uint32_t foreign : {18u, 20u, 999u}) {
+    backend_.send_status = Status(static_cast<Code>(foreign), "private");
+    EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), number(ErrorCode::internal));
+  }
+  EXPECT_TRUE(env_.log().contains("code 999 is not in the error table"));
+}
+
+TEST_F(EntryTest, shed_load_says_when_to_come_back) {
+  backend_.send_status = Status(Code::overloaded, "");
+  EXPECT_EQ(send(backend_.ticket(k_alice, k_phone)).retry_after_ms(), 1000u);
+}
+
+TEST_F(EntryTest, standing_says_whether_a_session_still_counts) {
+  rpc::Identity identity{.uin = k_alice, .device = k_phone, .epoch = 1};
+  runtime::run_in_coroutine(env_, [&] {
+    Call call;
+    EXPECT_EQ(*entry_->standing(call, identity), Standing::good);
+    backend_.log_in(k_alice, k_phone, 2);
+    EXPECT_EQ(*entry_->standing(call, identity), Standing::superseded);
+    backend_.sessions[{k_alice, k_phone}].second = false;
+    EXPECT_EQ(*entry_->standing(call, identity), Standing::closed);
+    backend_.device_away = true;
+    EXPECT_EQ(entry_->standing(call, identity).code(), Code::unavailable);
+  });
+}
+
+TEST(Printable, is_one_bounded_line_of_utf8) {
+  EXPECT_EQ(printable("a\nb\x01" "c", 10), "a b c");
+  EXPECT_EQ(printable("鸿雁", 6), "鸿雁");
+  EXPECT_EQ(printable("鸿雁", 5), "?????");
+  EXPECT_EQ(printable("\xff", 10), "?");
+}
+
+TEST(AddressGroup, drops_the_port_and_the_lower_half_of_ipv6) {
+  EXPECT_EQ(address_group("10.0.0.1:80"), "10.0.0.1");
+  EXPECT_EQ(address_group("[2001:db8:1:2:3:4:5:6]:80"), address_group("[2001:db8:1:2:ffff::1]:81"));
+  EXPECT_NE(address_group("[2001:db8:1:2:3:4:5:6]:80"), address_group("[2001:db8:1:3:3:4:5:6]:80"));
+  EXPECT_EQ(address_group("[::1]:80"), "::1");
+}
+
+TEST(LruMap, forgets_what_was_unused_for_longest) {
+  LruMap<int, int> map(2);
+  map.put(1, 10);
+  map.put(2, 20);
+  EXPECT_EQ(*map.find(1), 10);
+  map.put(3, 30);
+  EXPECT_EQ(map.find(2), nullptr);
+  EXPECT_EQ(*map.find(1), 10);
+  map.put(1, 11);
+  map.erase(3);
+  EXPECT_EQ(map.size(), 1u);
+  EXPECT_EQ(*map.find(1), 11);
+}
+
+}  // namespace
+}  // namespace hongyan::api

@@ -1,0 +1,184 @@
+// Open sends: nothing lost, nothing doubled, order kept, whatever dies between the two inboxes.
+#include "data/inbox/testing/world.h"
+
+namespace hongyan::inbox {
+namespace {
+
+using Ids = std::vector<std::string>;
+
+size_t open(World& world, uint64_t uin) { return world.store.rows(entity_of(uin), 'O'); }
+bool marked(World& world, uint64_t uin) { return world.store.marked(model::k_work_open_send, entity_of(uin)); }
+
+TEST(OpenSend, is_closed_by_the_senders_next_commit_or_by_the_worker) {
+  World world;
+  ASSERT_TRUE(world.send(k_ann, k_bob, "one").ok());
+  EXPECT_EQ(open(world, k_ann), 1u);
+  ASSERT_TRUE(world.send(k_ann, k_bob, "two").ok());
+  EXPECT_EQ(open(world, k_ann), 1u);  // One's row went with two's commit.
+  const uint64_t version = world.head(k_ann);
+  ASSERT_TRUE(world.finish().ok());
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_FALSE(marked(world, k_ann));
+  EXPECT_EQ(world.head(k_ann), version);  // Silently.
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+}
+
+TEST(OpenSend, the_worker_leaves_young_ones_alone_and_finishes_old_ones) {
+  World world;
+  ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "one")}).ok());
+  ASSERT_TRUE(world.finish().ok());
+  EXPECT_EQ(world.ids(k_bob), Ids{});
+  EXPECT_EQ(open(world, k_ann), 1u);
+  EXPECT_TRUE(marked(world, k_ann));
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_bob), Ids{"one"});
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_FALSE(marked(world, k_ann));
+  EXPECT_EQ(world.state(k_bob, direct(k_ann)).unread(), 1u);
+}
+
+TEST(OpenSend, a_later_send_does_not_overtake_an_earlier_one) {
+  World world;
+  world.store.refuse(entity_of(k_bob));
+  EXPECT_FALSE(world.send(k_ann, k_bob, "one").ok());
+  EXPECT_FALSE(world.send(k_ann, k_bob, "two").ok());
+  ASSERT_TRUE(world.send(k_ann, k_cat, "aside").ok());  // Another peer does not wait.
+  world.store.refuse({});
+  ASSERT_TRUE(world.send(k_ann, k_bob, "three").ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two", "three"}));
+  EXPECT_EQ(world.ids(k_cat), Ids{"aside"});
+  ASSERT_TRUE(world.send(k_ann, k_bob, "one").ok());  // The client's resend.
+  ASSERT_TRUE(world.send(k_ann, k_bob, "two").ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two", "three"}));
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(open(world, k_ann), 0u);
+}
+
+TEST(OpenSend, one_unreachable_peer_holds_back_no_other) {
+  World world;
+  ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "b1"), World::text(k_bob, "b2")}).ok());
+  ASSERT_TRUE(world.append(k_ann, k_cat, {World::text(k_cat, "c1")}).ok());
+  world.store.refuse(entity_of(k_bob));
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_cat), Ids{"c1"});
+  EXPECT_EQ(open(world, k_ann), 2u);
+  EXPECT_TRUE(marked(world, k_ann));
+  world.store.refuse({});
+  ASSERT_TRUE(world.finish().ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"b1", "b2"}));
+  EXPECT_EQ(open(world, k_ann), 0u);
+}
+
+TEST(OpenSend, a_message_appended_while_the_worker_runs_keeps_its_mark) {
+  World world;
+  ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "one")}).ok());
+  world.env.jump_utc_ms(world.config.open_send_grace_ms);
+  // Between the worker's look at the open sends and its closing of them.
+  world.store.before_commit = [&] {
+    ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "two")}).ok());
+  };
+  ASSERT_TRUE(world.finish().ok());
+  EXPECT_EQ(open(world, k_ann), 1u);
+  EXPECT_TRUE(marked(world, k_ann));
+  world.restart();
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+}
+
+TEST(OpenSend, what_is_known_to_be_delivered_is_not_delivered_again) {
+  World world;
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(world.send(k_ann, k_bob, fmt::format("m{}", i)).ok());
+  const int commits = world.store.commits;
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.store.commits, commits + 1);  // The closing one.
+}
+
+// The process dies at every store write of a conversation, before and after it takes effect. The new one finishes
+// what is open; clients then resend what they got no answer for. Every message is in both inboxes once, in the
+// sender's order, and unread agrees.
+TEST(OpenSend, a_crash_at_any_write_loses_and_doubles_nothing) {
+  int deaths = 0;
+  for (const bool resend : {false, true}) {
+    for (const auto moment : {FaultyStore::Moment::before, FaultyStore::Moment::after}) {
+      for (int at = 1;; ++at) {
+        SCOPED_TRACE(fmt::format("write {} {} resend {}", at, static_cast<int>(moment), resend));
+        World world;
+        world.store.die_at(at, moment);
+        Ids acked, tried;
+        const auto send = [&](const std::string& id) {
+          tried.push_back(id);
+          if (world.send(k_ann, k_bob, id).ok()) acked.push_back(id);
+        };
+        send("one");
+        send("two");
+        (void)world.finish().ok();
+        send("three");
+        send("four");
+        (void)world.finish_later().ok();
+        if (!world.store.dead()) break;
+        ++deaths;
+        world.restart();
+        if (resend) {
+          for (const std::string& id : tried) ASSERT_TRUE(world.send(k_ann, k_bob, id).ok());
+          acked = tried;
+        }
+        ASSERT_TRUE(world.finish_later().ok());
+        const Ids own = world.ids(k_ann);
+        const Ids theirs = world.ids(k_bob);
+        EXPECT_EQ(own, theirs);
+        for (const std::string& id : acked) EXPECT_EQ(std::count(theirs.begin(), theirs.end(), id), 1) << id;
+        for (const std::string& id : theirs) EXPECT_EQ(std::count(theirs.begin(), theirs.end(), id), 1) << id;
+        if (resend) {
+          EXPECT_EQ(theirs.size(), 4u);
+        }
+        EXPECT_EQ(world.state(k_bob, direct(k_ann)).unread(), theirs.size());
+        EXPECT_EQ(open(world, k_ann), 0u);
+        EXPECT_FALSE(marked(world, k_ann));
+      }
+    }
+  }
+  EXPECT_GT(deaths, 30);
+}
+
+// After receiving x from Ann, Bob answers: his answer sorts behind x in both inboxes, although Ann's earlier send
+// to Bob is still open somewhere.
+TEST(OpenSend, an_answer_sorts_behind_its_question_in_every_inbox) {
+  World world;
+  world.store.die_at(2, FaultyStore::Moment::after);  // Bob has the question, Ann was told nothing.
+  EXPECT_FALSE(world.send(k_ann, k_bob, "question").ok());
+  world.restart();
+  ASSERT_EQ(world.ids(k_bob), Ids{"question"});
+  ASSERT_TRUE(world.send(k_bob, k_ann, "answer").ok());
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_ann), (Ids{"question", "answer"}));
+  EXPECT_EQ(world.ids(k_bob), (Ids{"question", "answer"}));
+}
+
+TEST(OpenSend, more_of_them_than_one_round_takes_are_all_delivered_in_order) {
+  World world;
+  Ids sent;
+  for (int i = 0; i < 1'200; ++i) {
+    sent.push_back(fmt::format("m{}", i));
+    ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, sent.back())}).ok());
+  }
+  for (int round = 0; round < 4; ++round) ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_bob), sent);
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_FALSE(marked(world, k_ann));
+}
+
+TEST(OpenSend, workers_start_ring_finish_and_stop) {
+  World world;
+  runtime::run_in_coroutine(world.env, [&] {
+    world.room->start();
+    ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "one")}).ok());
+    Call call = world.env.call();
+    ASSERT_TRUE(runtime::sleep(call, std::chrono::seconds(10)).ok());
+    EXPECT_EQ(world.ids(k_bob), Ids{"one"});
+    EXPECT_EQ(world.rings.size(), 2u);
+    ASSERT_TRUE(world.room->stop(call).ok());
+  });
+}
+
+}  // namespace
+}  // namespace hongyan::inbox
