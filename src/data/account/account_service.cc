@@ -171,14 +171,12 @@ Status AccountService::check_same_attempt(Call& call, const StoredName& name,
     return encoded.empty() && request.password().empty() ? Status() : name_taken();
   }
   const std::string key = "uin:" + std::to_string(name.row.uin());
-  const Status guess = [&]() -> Status {
-    if (failures_.full(key, env_.now())) return Status(Code::rate_limited, "too many wrong passwords");
-    failures_.add(key, env_.now());
-    const bool same = TRY(hasher_.verify(call, request.password(), encoded));
-    if (same) failures_.forget(key);
-    return same ? Status() : name_taken();
-  }();
-  return guess;
+  if (failures_.full(key, env_.now())) return Status(Code::rate_limited, "too many wrong passwords");
+  failures_.add(key, env_.now());
+  const bool same = TRY(hasher_.verify(call, request.password(), encoded));
+  if (!same) return name_taken();
+  failures_.forget(key);
+  return {};
 }
 
 Status AccountService::finish(Call& call, const store::EntityId& entity, const StoredName& name) {

@@ -16,7 +16,7 @@
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/testing/test_store.h"
 
 namespace hongyan::account {
 namespace {
@@ -26,44 +26,6 @@ using runtime::TestEnv;
 using runtime::run_in_coroutine;
 
 constexpr Code code(ErrorCode c) { return model::as_code(c); }
-
-// Passes everything on, after `before` has had its say about each commit.
-class HookedStore final : public store::Store {
- public:
-  explicit HookedStore(store::Store& below) : below_(below) {}
-  std::function<Status(Call&, const store::Commit&)> before;
-  std::function<Status(const store::Commit&)> after;  // The commit is durable, its answer is lost.
-
-  Result<store::CommitReply> commit(Call& call, store::Commit commit) override {
-    const store::Commit copy = commit;
-    if (before) TRY(before(call, copy));
-    auto reply = below_.commit(call, std::move(commit));
-    if (after) TRY(after(copy));
-    return reply;
-  }
-  std::vector<Result<store::CommitReply>> commit_many(Call& call, std::vector<store::Commit> commits,
-                                                      store::Order order) override {
-    return below_.commit_many(call, std::move(commits), order);
-  }
-  Result<store::ReadReply> read(Call& call, const store::Read& read) override { return below_.read(call, read); }
-  std::vector<Result<store::ReadReply>> read_many(Call& call, std::span<const store::Read> reads) override {
-    return below_.read_many(call, reads);
-  }
-  Result<store::ChangesReply> changes(Call& call, const store::EntityId& entity, uint64_t since,
-                                      size_t rows_max) override {
-    return below_.changes(call, entity, since, rows_max);
-  }
-  Result<std::vector<store::Work>> scan_work(Call& call, store::WorkTag tag, const store::EntityId* after_entity,
-                                             size_t rows_max) override {
-    return below_.scan_work(call, tag, after_entity, rows_max);
-  }
-  Result<uint64_t> wait_work(Call& call, store::WorkTag tag, uint64_t seen) override {
-    return below_.wait_work(call, tag, seen);
-  }
-
- private:
-  store::Store& below_;
-};
 
 // A pool whose functions take a second of virtual time, so that callers overlap.
 class SlowPool final : public runtime::Lane {
@@ -89,14 +51,6 @@ class PoolEnv final : public TestEnv {
   SlowPool pool_{*this};
 };
 
-std::unique_ptr<store::OpenStore> open_log(Env& env) {
-  store::OpenOptions options{.directory = "data", .tables = {}, .engine = store::EngineKind::log, .rocks = {}, .log = {}};
-  for (const model::TableName& table : model::k_tables) {
-    options.tables.push_back({.id = table.id, .name = table.name, .tracked = table.tracked});
-  }
-  return store::open_store(env, std::move(options)).value();
-}
-
 rpc::KeyRing ring_of(char fill) { return rpc::KeyRing({{.id = 1, .bytes = std::string(32, fill)}}); }
 
 struct World {
@@ -105,11 +59,8 @@ struct World {
   // A new process on the same data.
   void restart() {
     account.reset();
-    opened.reset();
-    opened = open_log(env);
-    store = &opened->shard();
-    hooked = std::make_unique<HookedStore>(*store);
-    account = make_account(env, {.store = *hooked, .presence = presence, .audiences = {{"presence", ring_of('p')}}},
+    store.reopen();
+    account = make_account(env, {.store = store, .presence = presence, .audiences = {{"presence", ring_of('p')}}},
                            {.region = 3, .password_cost = k_password_cost_least});
     channel = std::make_unique<rpc::LocalChannel>(*account, &guard);
     client = std::make_unique<internal::AccountClient>(*channel);
@@ -158,12 +109,11 @@ struct World {
   }
   bool has_work() {
     Call call = env.call();
-    return !hooked->scan_work(call, model::k_work_create_account, nullptr, 10)->empty();
+    return !store.scan_work(call, model::k_work_create_account, nullptr, 10)->empty();
   }
 
   PoolEnv env;
-  std::unique_ptr<store::OpenStore> opened;
-  store::Store* store = nullptr;
+  store::TestStore store{env};
   rpc::AudienceKeys audiences{{"account", ring_of('a')}, {"other", ring_of('o')}};
   rpc::Revocations revocations;
   std::vector<internal::RingRequest> rings;
@@ -179,7 +129,6 @@ struct World {
   rpc::LocalChannel presence_channel{presence_fake, &presence_guard};
   internal::PresenceClient presence{presence_channel};
   rpc::Guard guard{env, "account", ring_of('a'), {}, revocations};
-  std::unique_ptr<HookedStore> hooked;
   std::unique_ptr<Service> account;
   std::unique_ptr<rpc::LocalChannel> channel;
   std::unique_ptr<internal::AccountClient> client;
@@ -266,7 +215,7 @@ TEST(Account, repeated_attempts_are_no_way_around_the_guess_limit) {
 
 // The process dies after the name's commit: the account's is refused, then a new process opens the data.
 void crash_after_name(World& w) {
-  w.hooked->before = [](Call&, const store::Commit& commit) {
+  w.store.before = [](Call&, const store::Commit& commit) {
     return commit.entity.table == model::k_table_account ? Status(Code::unavailable, "crash") : Status();
   };
   EXPECT_EQ(w.create(World::registration("ada")).code(), Code::unavailable);
@@ -283,7 +232,7 @@ TEST(Account, account_cut_short_by_a_crash_is_finished_by_the_worker) {
     EXPECT_FALSE(w.has_work());
     // Found without anybody having read the name.
     const Result<store::ReadReply> name =
-        w.hooked->read(call, {.entity = name_entity("login", "ada")});
+        w.store.read(call, {.entity = name_entity("login", "ada")});
     const uint64_t uin = parse_name(name->rows.at(0).value)->uin();
     EXPECT_FALSE(parse_name(name->rows.at(0).value)->has_password()) << "no second copy of the hash stays";
     EXPECT_EQ(w.get(uin)->account().profile().user_name(), "ada");
@@ -317,11 +266,11 @@ TEST(Account, account_cut_short_by_a_crash_is_finished_by_whoever_reads_the_name
 
 TEST(Account, lost_answer_of_the_name_commit_costs_a_retry_only) {
   in_world([](World& w) {
-    w.hooked->after = [](const store::Commit& commit) {
+    w.store.after = [](const store::Commit& commit) {
       return commit.entity.table == model::k_table_account_name ? Status(Code::deadline, "lost") : Status();
     };
     EXPECT_EQ(w.create(World::registration("ada")).code(), Code::deadline);
-    w.hooked->after = nullptr;
+    w.store.after = nullptr;
     EXPECT_TRUE(w.create(World::registration("ada")).ok());
     EXPECT_TRUE(w.check("ada", "secret of ada").ok());
   });
@@ -335,7 +284,7 @@ TEST(Account, uins_are_given_out_once_even_across_restarts) {
       blocks += commit.entity.table == model::k_table_id_block ? 1 : 0;
       return Status();
     };
-    w.hooked->before = count_blocks;
+    w.store.before = count_blocks;
     for (int i = 0; i < 5; ++i) EXPECT_TRUE(uins.insert(w.create("first" + std::to_string(i))).second);
     EXPECT_EQ(blocks, 1) << "one commit for a block";
     EXPECT_EQ(*uins.begin() & (model::k_group_bit - 1), model::k_first_uin);
@@ -349,7 +298,7 @@ TEST(Account, concurrent_registrations_share_one_block) {
     w.env.pool().slow = true;
     std::set<uint64_t> uins;
     int blocks = 0;
-    w.hooked->before = [&](Call& call, const store::Commit& commit) -> Status {
+    w.store.before = [&](Call& call, const store::Commit& commit) -> Status {
       if (commit.entity.table != model::k_table_id_block) return {};
       ++blocks;
       return runtime::sleep(call, 100ms);
@@ -558,11 +507,11 @@ TEST(Account, profile_that_changes_under_every_try_is_a_conflict) {
   in_world([](World& w) {
     const uint64_t uin = w.create("ada");
     int tries = 0;
-    w.hooked->before = [&](Call& call, const store::Commit& commit) -> Status {
+    w.store.before = [&](Call& call, const store::Commit& commit) -> Status {
       ++tries;
       store::Commit rival{.entity = commit.entity};
       rival.mutations = commit.mutations;
-      TRY(w.store->commit(call, std::move(rival)));
+      TRY(w.store.below().commit(call, std::move(rival)));
       return {};
     };
     internal::SetProfileRequest set;
@@ -592,15 +541,15 @@ TEST(Account, set_password_wants_the_old_one) {
     EXPECT_EQ(w.check("ada", "secret of ada").code(), code(ErrorCode::wrong_password));
     EXPECT_TRUE(w.check("ada", "a new password").ok());
 
-    w.hooked->before = [&](Call& inner, const store::Commit& commit) -> Status {
+    w.store.before = [&](Call& inner, const store::Commit& commit) -> Status {
       store::Commit rival{.entity = commit.entity};
       rival.mutations = commit.mutations;
-      TRY(w.store->commit(inner, std::move(rival)));
+      TRY(w.store.below().commit(inner, std::move(rival)));
       return {};
     };
     set.set_old_password("a new password");
     EXPECT_EQ(w.client->set_password(call, set).code(), Code::conflict);
-    w.hooked->before = nullptr;
+    w.store.before = nullptr;
     set.set_old_password("wrong password");
     for (int i = 0; i < k_failures_max; ++i) (void)w.client->set_password(call, set);
     EXPECT_EQ(w.client->set_password(call, set).code(), Code::rate_limited);
@@ -665,11 +614,11 @@ TEST(Account, damaged_row_is_corrupt_and_not_served) {
     Call call = w.user(uin);
     store::Commit damage{.entity = account_entity(uin)};
     damage.mutations = {{.kind = store::Mutation::Kind::put, .key = std::string(k_row_profile), .value = "\xff\xff"}};
-    ASSERT_TRUE(w.store->commit(call, damage).ok());
+    ASSERT_TRUE(w.store.below().commit(call, damage).ok());
     EXPECT_EQ(w.get(uin).code(), Code::corrupt);
     damage.entity = name_entity("login", "bob");
     damage.mutations[0].key = std::string(k_row_name);
-    ASSERT_TRUE(w.store->commit(call, damage).ok());
+    ASSERT_TRUE(w.store.below().commit(call, damage).ok());
     EXPECT_EQ(w.check("bob", "any password").code(), Code::corrupt);
   });
 }
@@ -677,7 +626,7 @@ TEST(Account, damaged_row_is_corrupt_and_not_served) {
 TEST(Account, every_method_refuses_who_has_no_right_before_the_handler_runs) {
   in_world([](World& w) {
     int touched = 0;
-    w.hooked->before = [&touched](Call&, const store::Commit&) { ++touched; return Status(); };
+    w.store.before = [&touched](Call&, const store::Commit&) { ++touched; return Status(); };
     for (const rpc::MethodInfo& method : internal::account_methods()) {
       const std::unique_ptr<rpc::Message> request(method.request()->New());
       const std::unique_ptr<rpc::Message> response(method.response()->New());

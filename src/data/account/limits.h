@@ -10,7 +10,7 @@ namespace hongyan::account {
 
 using namespace std::chrono_literals;
 
-inline constexpr int64_t k_uin_block = 1000;                 // One commit per thousand registrations; a restart wastes less.
+inline constexpr int64_t k_uin_block = 1000;                 // A commit for a thousand accounts; a restart skips fewer.
 inline constexpr uint32_t k_lease_ids_max = 10'000;          // One careless caller can't use up a region's ids.
 inline constexpr size_t k_profiles_max = 500;                // All members of the largest group in one call.
 inline constexpr size_t k_reads_at_once_max = 100;           // Of those, how many reads wait in the store together.

@@ -19,7 +19,7 @@
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/testing/test_store.h"
 
 namespace hongyan::contact {
 namespace {
@@ -35,51 +35,6 @@ constexpr uint64_t k_eve = 10'003;
 constexpr uint64_t k_nobody = 99'999;
 constexpr Code code(ErrorCode c) { return model::as_code(c); }
 
-class HookedStore final : public store::Store {
- public:
-  explicit HookedStore(store::Store& below) : below_(below) {}
-  std::function<Status(Call&, const store::Commit&)> before;
-  std::function<Status(const store::Commit&)> after;  // The commit is durable, its answer is lost.
-
-  Result<store::CommitReply> commit(Call& call, store::Commit commit) override {
-    const store::Commit copy = commit;
-    if (before) TRY(before(call, copy));
-    auto reply = below_.commit(call, std::move(commit));
-    if (after) TRY(after(copy));
-    return reply;
-  }
-  std::vector<Result<store::CommitReply>> commit_many(Call& call, std::vector<store::Commit> commits,
-                                                      store::Order order) override {
-    return below_.commit_many(call, std::move(commits), order);
-  }
-  Result<store::ReadReply> read(Call& call, const store::Read& read) override { return below_.read(call, read); }
-  std::vector<Result<store::ReadReply>> read_many(Call& call, std::span<const store::Read> reads) override {
-    return below_.read_many(call, reads);
-  }
-  Result<store::ChangesReply> changes(Call& call, const store::EntityId& entity, uint64_t since,
-                                      size_t rows_max) override {
-    return below_.changes(call, entity, since, rows_max);
-  }
-  Result<std::vector<store::Work>> scan_work(Call& call, store::WorkTag tag, const store::EntityId* after_entity,
-                                             size_t rows_max) override {
-    return below_.scan_work(call, tag, after_entity, rows_max);
-  }
-  Result<uint64_t> wait_work(Call& call, store::WorkTag tag, uint64_t seen) override {
-    return below_.wait_work(call, tag, seen);
-  }
-
- private:
-  store::Store& below_;
-};
-
-std::unique_ptr<store::OpenStore> open_log(Env& env) {
-  store::OpenOptions options{.directory = "data", .tables = {}, .engine = store::EngineKind::log, .rocks = {}, .log = {}};
-  for (const model::TableName& table : model::k_tables) {
-    options.tables.push_back({.id = table.id, .name = table.name, .tracked = table.tracked});
-  }
-  return store::open_store(env, std::move(options)).value();
-}
-
 rpc::KeyRing ring_of(char fill) { return rpc::KeyRing({{.id = 1, .bytes = std::string(32, fill)}}); }
 
 struct World {
@@ -87,12 +42,9 @@ struct World {
 
   void restart() {
     service.reset();
-    opened.reset();
-    opened = open_log(env);
-    store = &opened->shard();
-    hooked = std::make_unique<HookedStore>(*store);
+    store.reopen();
     service = make_contact(env,
-                           {.store = *hooked,
+                           {.store = store,
                             .account = account,
                             .presence = presence,
                             .audiences = {{"presence", ring_of('p')}, {"account", ring_of('a')}},
@@ -192,15 +144,15 @@ struct World {
   }
   bool has_work() {
     Call call = env.call();
-    return !store->scan_work(call, model::k_work_edge, nullptr, 10)->empty();
+    return !store.below().scan_work(call, model::k_work_edge, nullptr, 10)->empty();
   }
   size_t rows_of(uint64_t uin) {
     Call call = env.call();
-    return store->read(call, {.entity = contact_entity(uin)})->rows.size();
+    return store.below().read(call, {.entity = contact_entity(uin)})->rows.size();
   }
   // The peer's entity can't be reached from now on.
   void cut_off(uint64_t uin) {
-    hooked->before = [uin](Call&, const store::Commit& commit) {
+    store.before = [uin](Call&, const store::Commit& commit) {
       return commit.entity == contact_entity(uin) ? Status(Code::unavailable, "cut off") : Status();
     };
   }
@@ -216,12 +168,11 @@ struct World {
     Call call = env.call();
     store::Commit commit{.entity = contact_entity(uin)};
     commit.mutations = {store::add(std::string(k_row_count), count)};
-    ASSERT_TRUE(store->commit(call, std::move(commit))->committed);
+    ASSERT_TRUE(store.below().commit(call, std::move(commit))->committed);
   }
 
   TestEnv env;
-  std::unique_ptr<store::OpenStore> opened;
-  store::Store* store = nullptr;
+  store::TestStore store{env};
   rpc::AudienceKeys audiences{{"contact", ring_of('c')}, {"other", ring_of('o')}};
   rpc::Revocations revocations;
   std::vector<internal::RingRequest> rings;
@@ -251,7 +202,6 @@ struct World {
   rpc::LocalChannel account_channel{account_fake, &account_guard};
   internal::AccountClient account{account_channel};
   rpc::Guard guard{env, "contact", ring_of('c'), {}, revocations};
-  std::unique_ptr<HookedStore> hooked;
   std::unique_ptr<Service> service;
   std::unique_ptr<rpc::LocalChannel> channel;
   std::unique_ptr<internal::ContactClient> client;
@@ -352,7 +302,7 @@ TEST(Contact, both_who_ask_are_friends) {
   // At the same moment: both own edges are committed before either action arrives.
   in_world([](World& w) {
     std::set<std::string> decided;
-    w.hooked->before = [&](Call& call, const store::Commit& commit) -> Status {
+    w.store.before = [&](Call& call, const store::Commit& commit) -> Status {
       decided.insert(commit.entity.id);
       while (decided.size() < 2) TRY(runtime::sleep(call, 1ms));
       return {};
@@ -515,7 +465,7 @@ TEST(Contact, crash_between_the_peers_commit_and_the_own_one_is_repeated_harmles
     ASSERT_TRUE(w.ask(k_ada, k_bob).ok());
     // Bob's mutual request reaches Ada; then the process dies before Bob's entity has learnt that it did.
     int commits_of_bob = 0;
-    w.hooked->before = [&](Call&, const store::Commit& commit) {
+    w.store.before = [&](Call&, const store::Commit& commit) {
       const bool second = commit.entity == contact_entity(k_bob) && ++commits_of_bob > 1;
       return second ? Status(Code::unavailable, "crash") : Status();
     };
@@ -530,7 +480,7 @@ TEST(Contact, crash_between_the_peers_commit_and_the_own_one_is_repeated_harmles
 
 TEST(Contact, lost_answer_of_a_delivery_is_repeated_harmlessly) {
   in_world([](World& w) {
-    w.hooked->after = [](const store::Commit& commit) {
+    w.store.after = [](const store::Commit& commit) {
       return commit.entity == contact_entity(k_bob) ? Status(Code::deadline, "lost") : Status();
     };
     ASSERT_TRUE(w.ask(k_ada, k_bob).ok());
@@ -549,7 +499,7 @@ TEST(Contact, one_unreachable_peer_does_not_hold_up_the_others) {
     ASSERT_TRUE(w.ask(k_ada, k_eve).ok());
     EXPECT_EQ(w.state(k_eve, k_ada), asks_me);
     EXPECT_TRUE(w.has_work()) << "Bob's is left";
-    w.hooked->before = nullptr;
+    w.store.before = nullptr;
     w.work_until_done();
     EXPECT_EQ(w.state(k_bob, k_ada), asks_me);
   });
@@ -559,7 +509,7 @@ TEST(Contact, worker_beside_a_call_does_not_double_its_commits) {
   in_world([](World& w) {
     w.service->start();
     int commits = 0;
-    w.hooked->before = [&commits](Call&, const store::Commit&) { ++commits; return Status(); };
+    w.store.before = [&commits](Call&, const store::Commit&) { ++commits; return Status(); };
     ASSERT_TRUE(w.ask(k_ada, k_bob).ok());
     Call call = runtime::background_call(w.env, 10min);
     ASSERT_TRUE(runtime::sleep(call, 1min).ok());
@@ -723,14 +673,14 @@ TEST(Contact, unknown_snapshot_is_reset_to_everything) {
 TEST(Contact, edge_that_changes_under_every_try_is_a_conflict) {
   in_world([](World& w) {
     ASSERT_TRUE(w.ask(k_ada, k_bob).ok());
-    w.hooked->before = [&w](Call& call, const store::Commit& commit) -> Status {
+    w.store.before = [&w](Call& call, const store::Commit& commit) -> Status {
       if (commit.entity != contact_entity(k_ada)) return {};
       Edge edge;
       edge.row.set_state(asks_me);
       edge.row.set_remark("rival");
       store::Commit rival{.entity = commit.entity};
       rival.mutations = {store::put(edge_key(k_bob), edge.row)};
-      TRY(w.store->commit(call, std::move(rival)));
+      TRY(w.store.below().commit(call, std::move(rival)));
       return {};
     };
     EXPECT_EQ(w.ask(k_ada, k_bob).code(), Code::conflict);
@@ -747,7 +697,7 @@ TEST(Contact, damaged_row_is_corrupt_and_not_served) {
     Call call = w.user(k_ada);
     store::Commit damage{.entity = contact_entity(k_ada)};
     damage.mutations = {store::put_bytes(edge_key(k_bob), "\xff\xff")};
-    ASSERT_TRUE(w.store->commit(call, damage)->committed);
+    ASSERT_TRUE(w.store.below().commit(call, damage)->committed);
     EXPECT_EQ(w.may_write(k_ada, k_bob).code(), Code::corrupt);
     EXPECT_EQ(w.list(k_ada, 0, 0).code(), Code::corrupt);
     EXPECT_EQ(w.changes(k_ada, 0, 0).code(), Code::corrupt);
@@ -757,7 +707,7 @@ TEST(Contact, damaged_row_is_corrupt_and_not_served) {
 TEST(Contact, every_method_refuses_who_has_no_right_before_the_handler_runs) {
   in_world([](World& w) {
     int touched = 0;
-    w.hooked->before = [&touched](Call&, const store::Commit&) { ++touched; return Status(); };
+    w.store.before = [&touched](Call&, const store::Commit&) { ++touched; return Status(); };
     for (const rpc::MethodInfo& method : internal::contact_methods()) {
       const std::unique_ptr<rpc::Message> request(method.request()->New());
       const std::unique_ptr<rpc::Message> response(method.response()->New());

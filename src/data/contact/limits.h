@@ -7,7 +7,7 @@
 namespace hongyan::contact {
 
 inline constexpr int k_peers_max = 500;                    // All members of the largest group in one question.
-inline constexpr int k_peers_at_once_max = 100;            // Of those, how many pairs of reads wait in the store together.
+inline constexpr int k_peers_at_once_max = 100;            // Of those, how many are read together.
 inline constexpr size_t k_pending_at_once_max = 100;       // Pending actions read in one turn; the rest keep the mark.
 inline constexpr int64_t k_grant_ms = 60'000;              // As long as a call ticket lives: a removal counts soon.
 inline constexpr int k_commit_tries_max = 8;               // Read, decide, commit: then Code::conflict.

@@ -15,7 +15,7 @@
 #include "model/tables.h"
 #include "rpc/local_channel.h"
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/testing/test_store.h"
 
 namespace hongyan::device {
 namespace {
@@ -28,60 +28,12 @@ constexpr uint64_t k_ada = 10'001;
 constexpr uint64_t k_bob = 10'002;
 constexpr Code code(ErrorCode c) { return model::as_code(c); }
 
-std::unique_ptr<store::OpenStore> open_log(Env& env) {
-  store::OpenOptions options{.directory = "data", .tables = {}, .engine = store::EngineKind::log, .rocks = {}, .log = {}};
-  for (const model::TableName& table : model::k_tables) {
-    options.tables.push_back({.id = table.id, .name = table.name, .tracked = table.tracked});
-  }
-  return store::open_store(env, std::move(options)).value();
-}
-
 rpc::KeyRing ring_of(char fill) { return rpc::KeyRing({{.id = 1, .bytes = std::string(32, fill)}}); }
 std::string id_of(int n) {
   std::string id(16, 'd');
   id[0] = static_cast<char>('A' + n);
   return id;
 }
-
-// Makes somebody else change the entity before each commit while `rival` is set.
-class RivalStore final : public store::Store {
- public:
-  explicit RivalStore(store::Store& below) : below_(below) {}  // It outlives this.
-  bool rival = false;
-  int commits = 0;
-
-  Result<store::CommitReply> commit(Call& call, store::Commit commit) override {
-    ++commits;
-    if (rival) {
-      store::Commit other{.entity = commit.entity};
-      other.mutations = commit.mutations;
-      TRY(below_.commit(call, std::move(other)));
-    }
-    return below_.commit(call, std::move(commit));
-  }
-  std::vector<Result<store::CommitReply>> commit_many(Call& call, std::vector<store::Commit> commits,
-                                                      store::Order order) override {
-    return below_.commit_many(call, std::move(commits), order);
-  }
-  Result<store::ReadReply> read(Call& call, const store::Read& read) override { return below_.read(call, read); }
-  std::vector<Result<store::ReadReply>> read_many(Call& call, std::span<const store::Read> reads) override {
-    return below_.read_many(call, reads);
-  }
-  Result<store::ChangesReply> changes(Call& call, const store::EntityId& entity, uint64_t since,
-                                      size_t rows_max) override {
-    return below_.changes(call, entity, since, rows_max);
-  }
-  Result<std::vector<store::Work>> scan_work(Call& call, store::WorkTag tag, const store::EntityId* after,
-                                             size_t rows_max) override {
-    return below_.scan_work(call, tag, after, rows_max);
-  }
-  Result<uint64_t> wait_work(Call& call, store::WorkTag tag, uint64_t seen) override {
-    return below_.wait_work(call, tag, seen);
-  }
-
- private:
-  store::Store& below_;
-};
 
 struct World {
   World() { restart(); }
@@ -90,13 +42,10 @@ struct World {
   void restart() {
     revocations = std::make_unique<rpc::Revocations>();
     device.reset();
-    opened.reset();
-    opened = open_log(env);
-    store = &opened->shard();
-    rivals = std::make_unique<RivalStore>(*store);
+    store.reopen();
     guard = std::make_unique<rpc::Guard>(env, "device", ring_of('d'), rpc::AudienceKeys{}, *revocations);
     device = make_device(env,
-                         {.store = *rivals,
+                         {.store = store,
                           .presence = presence,
                           .audiences = {{"presence", ring_of('p')}},
                           .client_tickets = ring_of('c'),
@@ -180,9 +129,7 @@ struct World {
   }
 
   TestEnv env;
-  std::unique_ptr<store::OpenStore> opened;
-  store::Store* store = nullptr;
-  std::unique_ptr<RivalStore> rivals;
+  store::TestStore store{env};
   rpc::AudienceKeys audiences{{"device", ring_of('d')}, {"other", ring_of('o')}};
   std::unique_ptr<rpc::Revocations> revocations;
   std::vector<internal::RingRequest> rings;
@@ -349,7 +296,7 @@ TEST(Device, stored_rows_hold_no_secret) {
     const auto session = w.open(1);
     const std::string secret = decode_refresh_token(session.refresh())->secret;
     Call call = w.env.call();
-    const Result<store::ReadReply> stored = w.store->read(call, {.entity = device_entity(k_ada)});
+    const Result<store::ReadReply> stored = w.store.below().read(call, {.entity = device_entity(k_ada)});
     ASSERT_FALSE(stored->rows.empty());
     for (const store::Row& row : stored->rows) {
       EXPECT_EQ(row.value.find(secret), std::string::npos);
@@ -428,9 +375,9 @@ TEST(Device, cursor_is_written_once_in_thirty_seconds) {
     const auto session = w.open(1);
     w.open(2);
     ASSERT_TRUE(w.save(session.ticket(), 1, 10).ok());
-    const int commits = w.rivals->commits;
+    const int commits = w.store.commits;
     ASSERT_TRUE(w.save(session.ticket(), 1, 20).ok());
-    EXPECT_EQ(w.rivals->commits, commits);
+    EXPECT_EQ(w.store.commits, commits);
     EXPECT_EQ(w.cursors().cursors(0).cursor().messages_version(), 10u);
     w.wait(k_cursor_interval);
     ASSERT_TRUE(w.save(session.ticket(), 1, 30).ok());
@@ -498,11 +445,11 @@ TEST(Device, unused_integrators_tickets_are_bounded) {
     mint.set_uin(k_ada);
     Call call = w.service("integrator");
     for (size_t i = 0; i < 2 * k_tickets_max; ++i) ASSERT_TRUE(w.client->mint_ticket(call, mint).ok());
-    EXPECT_EQ(read_devices(call, *w.store, k_ada)->tickets.size(), k_tickets_max);
+    EXPECT_EQ(read_devices(call, w.store.below(), k_ada)->tickets.size(), k_tickets_max);
     w.wait(10min);
     Call later = w.service("integrator");
     ASSERT_TRUE(w.client->mint_ticket(later, mint).ok());
-    EXPECT_EQ(read_devices(later, *w.store, k_ada)->tickets.size(), 1u) << "expired ones go";
+    EXPECT_EQ(read_devices(later, w.store.below(), k_ada)->tickets.size(), 1u) << "expired ones go";
   });
 }
 
@@ -525,7 +472,7 @@ TEST(Device, bad_device_descriptions_are_refused_by_their_code) {
     EXPECT_EQ(answer([](auto& r) { r.mutable_device()->add_push()->set_token(std::string(2049, 't')); }),
               Code::too_large);
     EXPECT_EQ(answer([](auto& r) { r.mutable_device()->add_push()->set_token("\xc0"); }), Code::invalid);
-    EXPECT_EQ(w.rivals->commits, 0);
+    EXPECT_EQ(w.store.commits, 0);
   });
 }
 
@@ -533,7 +480,12 @@ TEST(Device, devices_that_change_under_every_try_are_a_conflict) {
   in_world([](World& w) {
     const auto session = w.open(1);
     w.open(2);
-    w.rivals->rival = true;
+    w.store.before = [&w](Call& call, const store::Commit& commit) -> Status {
+      store::Commit rival{.entity = commit.entity};
+      rival.mutations = commit.mutations;
+      TRY(w.store.below().commit(call, std::move(rival)));
+      return {};
+    };
     internal::OpenSessionRequest open;
     open.set_uin(k_ada);
     open.mutable_device()->set_id(id_of(1));
@@ -561,7 +513,7 @@ TEST(Device, damaged_row_is_corrupt_and_not_served) {
     Call call = w.env.call();
     store::Commit damage{.entity = device_entity(k_ada)};
     damage.mutations = {{.kind = store::Mutation::Kind::put, .key = device_key(id_of(1)), .value = "\xff\xff"}};
-    ASSERT_TRUE(w.store->commit(call, damage).ok());
+    ASSERT_TRUE(w.store.below().commit(call, damage).ok());
     EXPECT_EQ(w.refresh(session.refresh(), 1).code(), Code::corrupt);
     EXPECT_EQ(w.list(session.ticket()).code(), Code::corrupt);
   });
@@ -581,7 +533,7 @@ TEST(Device, every_method_refuses_who_has_no_right_before_the_handler_runs) {
   in_world([](World& w) {
     const auto session = w.open(1);
     const auto other = w.open(1, false, k_bob);
-    const int commits = w.rivals->commits;
+    const int commits = w.store.commits;
     for (const rpc::MethodInfo& method : internal::device_methods()) {
       const std::unique_ptr<rpc::Message> request(method.request()->New());
       const std::unique_ptr<rpc::Message> response(method.response()->New());
@@ -599,7 +551,7 @@ TEST(Device, every_method_refuses_who_has_no_right_before_the_handler_runs) {
       EXPECT_EQ(code_with(w.holder(other.ticket())), Code::forbidden) << method.full_name << ": Bob's ticket";
       EXPECT_EQ(code_with(w.service("chat")), Code::forbidden) << method.full_name;
     }
-    EXPECT_EQ(w.rivals->commits, commits);
+    EXPECT_EQ(w.store.commits, commits);
   });
 }
 

@@ -19,7 +19,7 @@ inline constexpr size_t k_push_token_bytes_max = 2048;       // A Web Push subsc
 inline constexpr size_t k_tickets_max = 16;                  // Integrators' tickets of one user that wait to be used.
 inline constexpr uint32_t k_ticket_valid_ms = 5 * 60 * 1000;      // When the integrator does not say.
 inline constexpr uint32_t k_ticket_valid_ms_max = 60 * 60 * 1000; // It goes through a page's address: not for long.
-inline constexpr runtime::Duration k_cursor_interval = 30s;  // A cursor only lets a purge go on: half a minute is early enough.
+inline constexpr runtime::Duration k_cursor_interval = 30s;  // A cursor only lets a purge go on: early enough.
 inline constexpr size_t k_cursor_times_max = 100'000;        // Devices whose last write is remembered; about 10 MiB.
 inline constexpr int k_commit_tries_max = 8;                 // Read, decide, commit: then Code::conflict.
 

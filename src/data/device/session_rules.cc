@@ -16,7 +16,9 @@ using store::erase;
 using store::put;
 
 Status check_text(const std::string& text, const char* what) {
-  if (text.size() > k_info_text_bytes_max) return Status(Code::too_large, std::string(what) + " has more than 128 bytes");
+  if (text.size() > k_info_text_bytes_max) {
+    return Status(Code::too_large, std::string(what) + " has more than 128 bytes");
+  }
   if (!api::is_utf8(text)) return Status(Code::invalid, std::string(what) + " is not UTF-8");
   return {};
 }
@@ -69,7 +71,9 @@ Status check_info(const client::DeviceInfo& info) {
   if (info.kinds_size() > k_info_kinds_max) return Status(Code::too_large, "device.kinds has more than 64");
   if (info.push_size() > k_info_push_max) return Status(Code::too_large, "device.push has more than 4");
   for (const client::PushToken& push : info.push()) {
-    if (push.token().size() > k_push_token_bytes_max) return Status(Code::too_large, "a push token has more than 2048 bytes");
+    if (push.token().size() > k_push_token_bytes_max) {
+      return Status(Code::too_large, "a push token has more than 2048 bytes");
+    }
     if (!api::is_utf8(push.token())) return Status(Code::invalid, "a push token is not UTF-8");
   }
   return {};

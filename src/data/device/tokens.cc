@@ -31,7 +31,8 @@ std::optional<RefreshToken> decode_refresh_token(std::string_view bytes) {
   const auto epoch = reader.u32();
   const auto secret = reader.bytes(k_secret_bytes);
   if (!format || *format != k_format || !uin || !device_id || !epoch || !secret || !reader.empty()) return std::nullopt;
-  return RefreshToken{.uin = *uin, .device_id = std::string(*device_id), .epoch = *epoch, .secret = std::string(*secret)};
+  return RefreshToken{
+      .uin = *uin, .device_id = std::string(*device_id), .epoch = *epoch, .secret = std::string(*secret)};
 }
 
 std::string encode(const LoginTicket& ticket) {

@@ -1,6 +1,5 @@
-// What is worth a login. The refresh token: what a client keeps as it would keep a password. It names the device and its epoch and carries
-// a secret of which only a hash is stored. Format on the wire: u8 1 · uin u64 · device id 16 · epoch u32 · secret 32.
-// Never renumber.
+// What is worth a login: the refresh token, which a client keeps as it would keep a password, and the ticket of an
+// integrator. Both carry a secret of which only a hash is stored. Formats on the wire: never renumber.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +9,7 @@
 
 namespace hongyan::device {
 
+// u8 1 · uin u64 · device id 16 · epoch u32 · secret 32
 struct RefreshToken {
   uint64_t uin = 0;
   std::string device_id;
@@ -19,7 +19,7 @@ struct RefreshToken {
 
 std::string encode(const RefreshToken& token);
 std::optional<RefreshToken> decode_refresh_token(std::string_view bytes);
-// What an integrator's server hands to its user's page: u8 1 · uin u64 · secret 32. Never renumber.
+// What an integrator's server hands to its user's page: u8 1 · uin u64 · secret 32
 struct LoginTicket {
   uint64_t uin = 0;
   std::string secret;

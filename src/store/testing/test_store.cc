@@ -1,0 +1,55 @@
+#include "store/testing/test_store.h"
+
+#include <utility>
+
+#include "model/tables.h"
+
+namespace hongyan::store {
+
+TestStore::TestStore(Env& env) : env_(env) { reopen(); }
+
+void TestStore::reopen() {
+  opened_.reset();
+  before = nullptr;
+  after = nullptr;
+  OpenOptions options;
+  options.directory = "data";
+  options.engine = EngineKind::log;
+  for (const model::TableName& table : model::k_tables) {
+    options.tables.push_back({.id = table.id, .name = table.name, .tracked = table.tracked});
+  }
+  opened_ = open_store(env_, std::move(options)).value();
+}
+
+Result<CommitReply> TestStore::commit(Call& call, Commit commit) {
+  ++commits;
+  const Commit seen = commit;
+  if (before) TRY(before(call, seen));
+  Result<CommitReply> reply = below().commit(call, std::move(commit));
+  if (after) TRY(after(seen));
+  return reply;
+}
+
+std::vector<Result<CommitReply>> TestStore::commit_many(Call& call, std::vector<Commit> commits, Order order) {
+  return below().commit_many(call, std::move(commits), order);
+}
+
+Result<ReadReply> TestStore::read(Call& call, const Read& read) { return below().read(call, read); }
+
+std::vector<Result<ReadReply>> TestStore::read_many(Call& call, std::span<const Read> reads) {
+  return below().read_many(call, reads);
+}
+
+Result<ChangesReply> TestStore::changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) {
+  return below().changes(call, entity, since, rows_max);
+}
+
+Result<std::vector<Work>> TestStore::scan_work(Call& call, WorkTag tag, const EntityId* after, size_t rows_max) {
+  return below().scan_work(call, tag, after, rows_max);
+}
+
+Result<uint64_t> TestStore::wait_work(Call& call, WorkTag tag, uint64_t seen) {
+  return below().wait_work(call, tag, seen);
+}
+
+}  // namespace hongyan::store
