@@ -18,7 +18,7 @@ inline constexpr size_t k_draft_bytes_max = 4096;         // A draft is synced t
 inline constexpr size_t k_group_commit_bytes_max = 48 * 1024;  // A commit is never cut by sync: far below one answer.
 inline constexpr size_t k_group_commit_rows_max = 200;    // With its deletes still one commit in the purge.
 inline constexpr size_t k_group_entries_max = 1000;       // One request of the fan-out.
-inline constexpr size_t k_group_entry_bytes_max = 160 * 1024;  // An event with 500 members; below one row and one answer.
+inline constexpr size_t k_group_entry_bytes_max = 160 * 1024;  // An event with 500 members; below one row.
 inline constexpr int k_conflict_retries_max = 8;          // Then the client is asked to send again.
 inline constexpr size_t k_open_page_rows = 100;         // Open sends delivered in one round: 3.4 MB of bodies at worst.
 inline constexpr size_t k_close_rows_max = 500;         // Open sends closed by one commit.
@@ -28,6 +28,6 @@ inline constexpr size_t k_rings_waiting_max = 20'000;     // Beyond, rings are d
 inline constexpr size_t k_purge_rows_max = 200;           // Log rows of one purge commit.
 inline constexpr size_t k_purge_mutations_max = 800;      // Below the store's 1,000 rows of one operation.
 inline constexpr size_t k_purge_steps_max = 50;           // Of one inbox before the next one has its turn.
-inline constexpr int64_t k_device_forgotten_ms = 30LL * 24 * 3600 * 1000;  // A device not seen for so long holds nothing back.
+inline constexpr int64_t k_device_forgotten_ms = 30LL * 24 * 3600 * 1000;  // Not seen for so long: holds nothing back.
 
 }  // namespace hongyan::inbox

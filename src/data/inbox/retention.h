@@ -1,6 +1,7 @@
-// Retention: forever (nothing is done), days:N, or delivered (every device seen in the last 30 days has passed it). A purge raises the
-// floor and removes log and history rows up to it, in silent commits of bounded size; conversation views stay, dedup
-// rows stay k_dedup_days at least, and no open send is ever passed. A reader below the floor is told to reset.
+// Retention: forever (nothing is done), days:N, or delivered (every device seen in the last 30 days has passed it).
+// A purge raises the floor and removes log and history rows up to it, in silent commits of bounded size; conversation
+// views stay, dedup rows stay k_dedup_days at least, and no open send is ever passed. A reader below the floor is told
+// to reset.
 #pragma once
 
 #include <string>
