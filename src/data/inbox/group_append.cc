@@ -39,26 +39,16 @@ Status check_entry(const client::Entry& entry, uint64_t group_id) {
     if (message.key().size() != 16) return Status(Code::invalid, "a message without key");
     if (message.kind() == 0 || message.kind() > model::k_kind_max) return Status(Code::invalid, "kind is not 1..65535");
   }
-  if (entry.ByteSizeLong() > k_group_entry_bytes_max) return Status(Code::too_large, "an entry above 160 KiB");
   return {};
 }
 
-uint32_t marks_for(const client::Entry& entry, uint64_t uin) {
-  if (!entry.has_message()) return k_mark_event;
-  const client::Message& message = entry.message();
-  if (message.sender() == uin) return k_mark_mine;
-  const auto& named = message.mentions();
-  const bool mentioned = message.mention_scope() == 1 || std::find(named.begin(), named.end(), uin) != named.end();
-  const bool no_unread = (message.flags() & model::k_flag_no_unread) != 0;
+uint32_t marks_for(const client::Message* message, uint64_t uin) {
+  if (message == nullptr) return k_mark_event;
+  if (message->sender() == uin) return k_mark_mine;
+  const auto& named = message->mentions();
+  const bool mentioned = message->mention_scope() == 1 || std::find(named.begin(), named.end(), uin) != named.end();
+  const bool no_unread = (message->flags() & model::k_flag_no_unread) != 0;
   return (no_unread ? k_mark_no_unread : 0) | (mentioned ? k_mark_mentions_me : 0);
-}
-
-std::string row_value(const client::Entry& entry, uint64_t uin, uint32_t marks) {
-  GroupRow row;
-  if (entry.has_message()) *row.mutable_message() = row_of(entry.message(), uin);
-  if (entry.has_group()) *row.mutable_event() = entry.group();
-  row.set_marks(marks);
-  return row.SerializeAsString();
 }
 
 // The last message of a group's list line: its seq, then the version.
@@ -78,17 +68,41 @@ Result<std::vector<GroupAppender::Item>> GroupAppender::checked(const internal::
     return Status(Code::too_large, "more than 1000 entries in one request");
   }
   std::vector<Item> items;
-  uint64_t before = 0;
   for (const client::Entry& entry : request.entries()) {
     TRY(check_entry(entry, request.group()));
-    const uint64_t seq = seq_of(entry);
-    if (seq <= before || seq > static_cast<uint64_t>(INT64_MAX)) {
-      return Status(Code::invalid, "entries are not in seq order");
-    }
-    before = seq;
-    items.push_back({seq, &entry, entry.ByteSizeLong()});
+    TRY(add_entry(entry, items));
   }
   return items;
+}
+
+Status GroupAppender::add_entry(const client::Entry& entry, std::vector<Item>& items) {
+  const uint64_t seq = seq_of(entry);
+  const uint64_t before = items.empty() ? 0 : items.back().seq;
+  if (seq == 0 || seq < before || seq > static_cast<uint64_t>(INT64_MAX)) {
+    return Status(Code::invalid, "entries are not in seq order");
+  }
+  if (seq > before) items.push_back({.seq = seq});
+  Item& item = items.back();
+  item.bytes += entry.ByteSizeLong();
+  if (entry.has_message() && item.message == nullptr && item.marker == nullptr) {
+    item.message = &entry.message();
+  } else if (entry.has_group() && item.event == nullptr && item.marker == nullptr) {
+    item.event = &entry.group();
+  } else if (entry.has_marker() && seq > before) {
+    item.marker = &entry.marker();
+  } else {
+    return Status(Code::invalid, "two entries of one seq");
+  }
+  if (item.bytes > k_group_entry_bytes_max) return Status(Code::too_large, "a row above 160 KiB");
+  return {};
+}
+
+std::string GroupAppender::row_value(const Item& item, uint64_t uin, uint32_t marks) {
+  GroupRow row;
+  if (item.message != nullptr) *row.mutable_message() = row_of(*item.message, uin);
+  if (item.event != nullptr) *row.mutable_event() = *item.event;
+  row.set_marks(marks);
+  return row.SerializeAsString();
 }
 
 Result<internal::AppendFromGroupResponse> GroupAppender::append(Call& call,
@@ -101,16 +115,17 @@ Result<internal::AppendFromGroupResponse> GroupAppender::append(Call& call,
   std::span<const Item> rest = items;
   int conflicts = 0;
   while (!rest.empty()) {
-    const bool marker = rest.front().entry->has_marker();
+    const client::Marker* marker = rest.front().marker;
     size_t count = 1;
-    for (size_t bytes = rest.front().bytes; !marker && count < rest.size(); ++count) {
+    for (size_t bytes = rest.front().bytes; marker == nullptr && count < rest.size(); ++count) {
       bytes += rest[count].bytes;
-      if (rest[count].entry->has_marker() || bytes > k_group_commit_bytes_max || count == k_group_commit_rows_max) break;
+      const bool full = bytes > k_group_commit_bytes_max || count == k_group_commit_rows_max;
+      if (full || rest[count].marker != nullptr) break;
     }
     const std::span<const Item> now = rest.first(count);
     const uint64_t reached = count == rest.size() ? up_to : now.back().seq;
-    const Done done = marker ? TRY(put_marker(call, request.uin(), request.group(), now[0].entry->marker()))
-                             : TRY(put_rows(call, request.uin(), request.group(), now, reached));
+    const Done done = marker != nullptr ? TRY(put_marker(call, request.uin(), request.group(), *marker))
+                                        : TRY(put_rows(call, request.uin(), request.group(), now, reached));
     if (done.committed) {
       behind = false;
       response.set_version(done.version);
@@ -151,15 +166,15 @@ Result<GroupAppender::Done> GroupAppender::put_rows(Call& call, uint64_t uin, ui
   uint64_t last_listed = 0;
   size_t bytes = 0;
   for (const Item& item : items) {
-    const uint32_t marks = marks_for(*item.entry, uin);
-    std::string value = row_value(*item.entry, uin, marks);
+    const uint32_t marks = marks_for(item.message, uin);
+    std::string value = row_value(item, uin, marks);
     bytes += value.size();
     commit.mutations.push_back(put(history_key(id, item.seq), std::move(value)));
     if (counts_as_unread(marks)) {
       ++unread;
       if ((marks & k_mark_mentions_me) != 0) ++mentions;
     }
-    if (item.entry->has_message() && listed(item.entry->message())) last_listed = item.seq;
+    if (item.message != nullptr && listed(*item.message)) last_listed = item.seq;
   }
   LogRow row;
   row.mutable_group()->set_group(group_id);
@@ -206,10 +221,8 @@ Result<GroupAppender::Done> GroupAppender::put_marker(Call& call, uint64_t uin, 
       add(view_key(id, Field::unread), static_cast<int64_t>(marker.up_to() - view.group_seq)));
   const client::Message& last = marker.last();
   if (last.key().size() == 16 && last.position() > view.group_seq && last.position() <= marker.up_to()) {
-    client::Entry entry;
-    *entry.mutable_message() = last;
     commit.mutations.push_back(
-        put(history_key(id, last.position()), row_value(entry, uin, marks_for(entry, uin))));
+        put(history_key(id, last.position()), row_value({.message = &last}, uin, marks_for(&last, uin))));
     if (listed(last)) commit.mutations.push_back(put_last(id, last.position()));
   }
   if (core_.config.retention != Retention::forever) commit.mark_work = model::k_work_retention;

@@ -74,6 +74,23 @@ TEST(GroupAppend, brings_messages_and_events_in_one_commit_in_order) {
   EXPECT_EQ(state.last().client_msg_id(), "g3");
 }
 
+TEST(GroupAppend, a_message_and_the_event_it_announces_share_a_seq) {
+  World world;
+  client::Entry system = group_text(3, k_bob, "bob renamed the group");
+  system.mutable_message()->set_kind(model::k_kind_system);
+  const auto answer = bring(world, k_ann, {group_text(2, k_bob), system, group_event(3, "new name"), group_text(4, k_bob)});
+  ASSERT_TRUE(answer.ok()) << answer.status().detail();
+  EXPECT_EQ(answer->last_seq(), 4u);
+  EXPECT_EQ(seqs(world, k_ann), (std::vector<uint64_t>{2, 3, 3, 4}));
+  const auto entries = world.sync_all(k_ann);
+  EXPECT_TRUE(entries[1].has_message());
+  EXPECT_EQ(entries[2].group().state().name(), "new name");
+  EXPECT_TRUE(bring(world, k_ann, {system, group_event(3, "new name")})->behind());
+  EXPECT_EQ(world.history(k_ann, group(k_group_id))->messages_size(), 3);
+  EXPECT_EQ(bring(world, k_ann, {group_event(5, "a"), group_event(5, "b")}).code(), Code::invalid);
+  EXPECT_EQ(bring(world, k_ann, {group_text(5, k_bob), marker(5, 5)}).code(), Code::invalid);
+}
+
 TEST(GroupAppend, rows_that_are_here_already_are_skipped) {
   World world;
   ASSERT_TRUE(bring(world, k_ann, {group_text(1, k_bob), group_text(2, k_bob)}).ok());

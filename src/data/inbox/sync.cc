@@ -48,7 +48,8 @@ Status add_group(Call& call, Core& core, uint64_t uin, const GroupRange& range, 
         message = message_of(found.message(), uin, id);
         message.set_position(last_number(row.key));
         message.set_version(version);
-      } else if (found.has_event()) {
+      }
+      if (found.has_event()) {
         client::GroupEvent& event = *entries.emplace_back().mutable_group();
         event = std::move(*found.mutable_event());
         event.set_seq(last_number(row.key));

@@ -67,10 +67,10 @@ class FaultyStore : public store::Store {
     bool stopped = false;
     for (store::Commit& one : commits) {
       if (stopped) {
-        replies.push_back(Status(Code::cancelled, "not reached"));
+        replies.emplace_back(Status(Code::cancelled, "not reached"));
         continue;
       }
-      replies.push_back(commit(call, std::move(one)));
+      replies.emplace_back(commit(call, std::move(one)));
       stopped = order == store::Order::in_order && (!replies.back().ok() || !replies.back()->committed);
     }
     return replies;
