@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/testing/test_store.h"
 #include "store/table/table.h"
 
 namespace hongyan::inbox {
