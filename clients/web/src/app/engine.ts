@@ -156,6 +156,7 @@ export class Engine {
 
   async send(conv: ConvKey, contents: Pick<MessageJson, 'kind' | 'content' | 'digest'>[], more: Partial<MessageJson> = {}): Promise<void> {
     const now = Date.now();
+    this.last_typing.delete(conv);
     await this.store.add_outbox(contents.map((content, index) => {
       const id = random_uuid();
       return {

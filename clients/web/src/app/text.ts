@@ -53,7 +53,7 @@ const count = (text: string, character: string): number => text.split(character)
 
 // One to three emoji and nothing else are shown large.
 export function is_big_emoji(text: string): boolean {
-  if (text.length > 40 || !/\p{Extended_Pictographic}/u.test(text)) return false;
+  if (text.length > 40 || !/\p{Extended_Pictographic}|\p{Regional_Indicator}/u.test(text)) return false;
   const parts = [...new Intl.Segmenter().segment(text.trim())].map((part) => part.segment);
   return parts.length <= 3 && parts.every((part) => /\p{Extended_Pictographic}|\p{Regional_Indicator}/u.test(part));
 }

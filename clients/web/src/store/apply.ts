@@ -147,7 +147,7 @@ function take_last(row: ConvRow, message: MessageJson): void {
   row.last_position = position;
   if ((message.flags ?? 0) & k_flag_no_list) return;
   row.last = message;
-  row.time = Math.max(row.time, number_of(message.serverTimeMs));
+  row.time = number_of(message.serverTimeMs);
   row.hidden = false;
 }
 async function apply_update(writer: Writer, update: MessageUpdateJson): Promise<void> {

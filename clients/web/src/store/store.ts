@@ -53,9 +53,9 @@ export class Store {
   }
 
   // One transaction over everything; what it changed is told when it is durable.
-  private async write<T>(work: (tx: Tx, change: Change) => Promise<T>): Promise<T> {
+  private async write<T>(work: (tx: Tx, change: Change) => Promise<T>, durability: IDBTransactionDurability = 'default'): Promise<T> {
     const change: Change = {};
-    const tx = this.db.transaction([...k_stores], 'readwrite');
+    const tx = this.db.transaction([...k_stores], 'readwrite', { durability });
     let result: T;
     try {
       result = await work(tx, change);
@@ -222,11 +222,15 @@ export class Store {
   }
 
   // ---- outbox
+  // What a person wrote goes to the disk before it is shown as being sent; the draft it was goes with it.
   add_outbox(rows: OutboxRow[]): Promise<void> {
     return this.write(async (tx, change) => {
+      const convs = [...new Set(rows.map((row) => row.conv))];
       for (const row of rows) await tx.objectStore('outbox').add(row);
-      change.outbox = [...new Set(rows.map((row) => row.conv))];
-    });
+      for (const conv of convs) await tx.objectStore('drafts').delete(conv);
+      change.outbox = convs;
+      change.drafts = convs;
+    }, 'strict');
   }
   // Changes the rows with these ids, as far as they still are there: one that sync has brought is gone for good.
   edit_outbox(ids: string[], edit: (row: OutboxRow) => OutboxRow | null): Promise<void> {
