@@ -3,7 +3,7 @@ import { VitePWA } from 'vite-plugin-pwa';
 import { defineConfig } from 'vite';
 
 // Where `npm run dev` finds a running server.
-const server = process.env.HONGYAN_WEB ?? 'http://127.0.0.1:8080';
+const server = process.env.HY_WEB ?? 'http://127.0.0.1:8080';
 
 export default defineConfig({
   plugins: [

@@ -9,7 +9,6 @@ import type { Channel } from '../src/tabs/tabs';
 import type { SocketLike } from '../src/wire/link';
 import { SessionKeeper } from '../src/wire/session';
 import { FakeLocks, FakeStorage, until } from './helpers';
-// @ts-expect-error The mock is plain JavaScript.
 import { MockServer } from './mock_server.mjs';
 
 let server: any;

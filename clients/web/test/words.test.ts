@@ -11,7 +11,6 @@ import { zh } from '../src/app/words/zh';
 import { Backoff } from '../src/wire/backoff';
 import { cut_utf8, from_base64, random_uuid, to_base64, utf8_bytes } from '../src/wire/bytes';
 import { k_codes } from '../src/wire/errors';
-// @ts-expect-error The mock is plain JavaScript.
 import { system_content } from './mock_server.mjs';
 
 const links = (text: string): string[] => pieces_of(text).flatMap((piece) => (piece.kind === 'link' ? [piece.text] : []));

@@ -41,7 +41,7 @@ export class Engine {
   private outbox: Outbox | null = null;
   private stopped = false;
   private last_typing = new Map<ConvKey, number>();
-  private asked_profiles = new Set<string>();
+  private asked_profiles = new Map<string, number>();
   private asked_groups = new Map<string, number>();
   private flushing_reads: Promise<void> | null = null;
 
@@ -239,10 +239,13 @@ export class Engine {
   }
 
   // ---- people and groups this tab shows
-  want_profile(uin: string): void {
-    if (this.asked_profiles.has(uin) || uin === '0' || !uin) return;
-    this.asked_profiles.add(uin);
-    this.wire.call('profile/get', { uin }).then((answer) => answer.profile && this.store.put_profile(answer.profile),
+  // A friend's new name is not pushed to all their friends: it is asked for when it is looked at, at most once in
+  // `max_age_ms`.
+  want_profile(uin: string, max_age_ms = Infinity): void {
+    const asked = this.asked_profiles.get(uin);
+    if (uin === '0' || !uin || (asked !== undefined && Date.now() - asked < max_age_ms)) return;
+    this.asked_profiles.set(uin, Date.now());
+    this.wire.call('profile/get', { uin }).then((answer) => answer.profile && this.store.put_profile({ ...answer.profile, uin: answer.profile.uin ?? uin }),
       (error) => { if (error instanceof RemoteError && error.transient) this.asked_profiles.delete(uin); });
   }
   want_members(id: string, version: number): void {

@@ -180,7 +180,9 @@ export class Model {
   // ---- names
   profile_of(uin: string): ProfileJson | undefined {
     if (uin === this.uin) return this.account?.profile;
-    return this.contacts.get(uin)?.profile ?? this.profiles.get(uin);
+    const known = this.contacts.get(uin)?.profile;
+    const asked = this.profiles.get(uin);
+    return known && asked && number_of(asked.version) > number_of(known.version) ? asked : known ?? asked;
   }
   name_of(uin: string, group = ''): string {
     const contact = this.contacts.get(uin);

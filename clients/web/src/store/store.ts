@@ -181,6 +181,8 @@ export class Store {
   put_profile(profile: ProfileJson): Promise<void> {
     return this.write(async (tx, change) => {
       if (!profile.uin) return;
+      const old = await tx.objectStore('profiles').get(profile.uin);
+      if (number_of(old?.profile.version) > number_of(profile.version)) return;
       await tx.objectStore('profiles').put({ uin: profile.uin, profile, fetched: Date.now() });
       change.profiles = [profile.uin];
     });
