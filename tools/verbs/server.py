@@ -19,9 +19,9 @@ STOP_SECONDS_MAX = 30  # A clean stop flushes and ends requests in flight; it ha
 
 
 def process_name(pid):
-    """The file name of the program that pid runs, or None. A rebuilt binary shows as `(deleted)`."""
+    """The name of the program that pid runs, or None."""
     try:
-        return os.path.basename(os.readlink(f"/proc/{pid}/exe")).removesuffix(" (deleted)")
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().rstrip("\n")
     except OSError:
         return None
 
