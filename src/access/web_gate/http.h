@@ -7,12 +7,13 @@
 #pragma once
 
 #include <cstddef>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "access/web_gate/impl/chunked.h"
 #include "base/result.h"
 
 namespace hongyan::access {
@@ -39,8 +40,7 @@ struct HttpRequest {
 
 class HttpParser {
  public:
-  explicit HttpParser(HttpLimits limits);
-  ~HttpParser();
+  explicit HttpParser(HttpLimits limits) : limits_(limits) {}
 
   void feed(std::string_view bytes);
   bool complete() const { return state_ == State::complete; }
@@ -59,9 +59,9 @@ class HttpParser {
 
  private:
   enum class State { header, body, complete, failed };
-  struct Body;  // The library's parser.
   void advance();
   void fail(int status);
+  int read_request_line(std::string_view line);
   bool read_header(std::string_view header);
   bool read_body();
 
@@ -71,7 +71,8 @@ class HttpParser {
   bool wants_continue_ = false;
   std::string buffer_;
   HttpRequest request_;
-  std::unique_ptr<Body> body_;
+  size_t length_ = 0;                        // Of the body, when it is not chunked.
+  std::optional<ChunkedDecoder> chunked_;
 };
 
 struct HttpResponse {

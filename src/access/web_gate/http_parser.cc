@@ -1,21 +1,13 @@
-// The only file that includes Boost.Beast, which is slow to compile.
-#include <boost/beast/http/parser.hpp>
-#include <boost/beast/http/string_body.hpp>
+#include "access/web_gate/http.h"
 
 #include <algorithm>
-#include <optional>
+#include <charconv>
 
-#include "access/web_gate/http.h"
 #include "base/check.h"
 
 namespace hongyan::access {
 
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
-
 namespace {
-
-constexpr size_t k_chunk_header_bytes_max = 4 * 1024;  // A chunk's size line or the trailer: what may wait unparsed.
 
 bool is_token_char(char c) {
   if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return true;
@@ -45,18 +37,12 @@ bool good_field_line(std::string_view line) {
 
 }  // namespace
 
-struct HttpParser::Body {
-  http::request_parser<http::string_body> parser;
-};
-
-HttpParser::HttpParser(HttpLimits limits) : limits_(limits) {}
-HttpParser::~HttpParser() = default;
-
 void HttpParser::fail(int status) {
   state_ = State::failed;
   error_ = status;
-  body_.reset();
-  buffer_.clear();
+  chunked_.reset();
+  request_.body = {};
+  buffer_ = {};
 }
 
 void HttpParser::feed(std::string_view bytes) {
@@ -67,8 +53,6 @@ void HttpParser::feed(std::string_view bytes) {
 
 void HttpParser::advance() {
   if (state_ == State::header) {
-    // An empty line before a request line is a habit of old clients (RFC 9112 2.2).
-    if (buffer_.starts_with("\r\n")) buffer_.erase(0, 2);
     const size_t end = std::string_view(buffer_).substr(0, limits_.header_bytes).find("\r\n\r\n");
     if (end == std::string::npos) {
       if (buffer_.size() >= limits_.header_bytes) fail(431);
@@ -82,6 +66,22 @@ void HttpParser::advance() {
   if (state_ == State::body && read_body()) state_ = State::complete;
 }
 
+// "POST /api/v1/send HTTP/1.1". No proxy speaks to us: origin form only.
+int HttpParser::read_request_line(std::string_view line) {
+  const size_t first = line.find(' '), last = line.rfind(' ');
+  if (first == std::string_view::npos || first == last) return 400;
+  const std::string_view method = line.substr(0, first), target = line.substr(first + 1, last - first - 1);
+  const std::string_view version = line.substr(last + 1);
+  if (method.empty() || !std::all_of(method.begin(), method.end(), is_token_char)) return 400;
+  if (!target.starts_with('/') || !std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; })) return 400;
+  if (version.size() != 8 || !version.starts_with("HTTP/")) return 400;
+  if (version != "HTTP/1.1" && version != "HTTP/1.0") return 505;
+  request_.method = method;
+  request_.target = target;
+  request_.minor = version.back() - '0';
+  return 0;
+}
+
 bool HttpParser::read_header(std::string_view header) {
   const auto refuse = [this](int status) {
     fail(status);
@@ -89,10 +89,11 @@ bool HttpParser::read_header(std::string_view header) {
   };
   request_ = HttpRequest();
   const size_t first_end = header.find("\r\n");
-  const std::string_view first = header.substr(0, first_end);
+  if (const int error = read_request_line(header.substr(0, first_end)); error != 0) return refuse(error);
   std::string_view lines = header.substr(first_end + 2, header.size() - first_end - 4);
-  if (first.find_first_of(std::string_view("\r\n\0", 3)) != std::string_view::npos) return refuse(400);
   int hosts = 0, lengths = 0, codings = 0;
+  length_ = 0;
+  chunked_.reset();
   while (!lines.empty()) {
     const size_t end = lines.find("\r\n");
     const std::string_view line = lines.substr(0, end);
@@ -105,7 +106,9 @@ bool HttpParser::read_header(std::string_view header) {
     if (name == "host") ++hosts;
     if (name == "content-length") {
       ++lengths;
-      if (value.empty() || value.find_first_not_of("0123456789") != std::string_view::npos) return refuse(400);  // Nor "5, 5".
+      const auto parsed = std::from_chars(value.data(), value.data() + value.size(), length_);
+      if (value.find_first_not_of("0123456789") != std::string_view::npos || value.empty()) return refuse(400);  // Nor "5, 5".
+      if (parsed.ec != std::errc() || length_ > limits_.body_bytes) return refuse(413);
     }
     if (name == "transfer-encoding") {
       ++codings;
@@ -114,61 +117,32 @@ bool HttpParser::read_header(std::string_view header) {
     request_.fields.emplace_back(std::move(name), value);
   }
   if (hosts > 1 || lengths > 1 || codings > 1 || (lengths == 1 && codings == 1)) return refuse(400);
-
-  body_ = std::make_unique<Body>();
-  auto& parser = body_->parser;
-  parser.header_limit(static_cast<uint32_t>(limits_.header_bytes));
-  parser.body_limit(limits_.body_bytes);
-  parser.eager(true);
-  beast::error_code error;
-  const size_t used = parser.put(boost::asio::const_buffer(header.data(), header.size()), error);
-  if (error == http::error::body_limit) return refuse(413);
-  if (error == http::error::bad_version) return refuse(505);
-  if (error && error != http::error::need_more) return refuse(400);
-  if (!parser.is_header_done() || used != header.size()) return refuse(400);
-  const auto& message = parser.get();
-  const unsigned version = message.version();
-  if (version != 10 && version != 11) return refuse(505);
-  request_.minor = version == 11 ? 1 : 0;
-  if (version == 11 && hosts != 1) return refuse(400);
-  if (version == 10 && codings != 0) return refuse(400);
-  request_.method = std::string(message.method_string());
-  request_.target = std::string(message.target());
-  if (request_.target.empty() || request_.target[0] != '/') return refuse(400);  // No proxy: origin form only.
-  request_.keep_alive = parser.keep_alive();
-  wants_continue_ = version == 11 && lower(request_.field("expect")) == "100-continue" && !parser.is_done();
+  if (request_.minor == 1 && hosts != 1) return refuse(400);
+  if (request_.minor == 0 && codings != 0) return refuse(400);
+  if (codings == 1) chunked_.emplace(limits_.body_bytes);
+  request_.keep_alive = request_.minor == 1 ? !request_.has_token("connection", "close") : request_.has_token("connection", "keep-alive");
+  wants_continue_ = request_.minor == 1 && lower(request_.field("expect")) == "100-continue" && (length_ > 0 || chunked_);
   return true;
 }
 
 bool HttpParser::read_body() {
-  auto& parser = body_->parser;
-  while (!parser.is_done()) {
-    if (buffer_.empty()) return false;
-    beast::error_code error;
-    const size_t used = parser.put(boost::asio::const_buffer(buffer_.data(), buffer_.size()), error);
-    buffer_.erase(0, used);
-    if (error == http::error::body_limit) {
-      fail(413);
-      return false;
-    }
-    if (error && error != http::error::need_more) {
-      fail(400);
-      return false;
-    }
-    if (used == 0) {
-      if (buffer_.size() > k_chunk_header_bytes_max) fail(400);
-      return false;
-    }
+  size_t used = 0;
+  if (chunked_) {
+    used = chunked_->feed(buffer_, request_.body);
+    if (chunked_->state() == ChunkedDecoder::State::broken) fail(400);
+    if (chunked_->state() == ChunkedDecoder::State::too_large) fail(413);
+    if (state_ == State::failed) return false;
+  } else {
+    used = std::min(buffer_.size(), length_ - request_.body.size());
+    request_.body.append(buffer_, 0, used);
   }
-  request_.body = std::move(parser.get().body());
-  body_.reset();
+  buffer_.erase(0, used);
+  if (chunked_ ? chunked_->state() != ChunkedDecoder::State::done : request_.body.size() < length_) return false;
   wants_continue_ = false;
   return true;
 }
 
-size_t HttpParser::unfinished_bytes() const {
-  return buffer_.size() + (body_ != nullptr ? body_->parser.get().body().size() : 0);
-}
+size_t HttpParser::unfinished_bytes() const { return buffer_.size() + (in_body() ? request_.body.size() : 0); }
 
 HttpRequest HttpParser::take() {
   CHECK(complete());

@@ -44,6 +44,14 @@ TEST(HttpParser, reads_a_request_byte_by_byte) {
   }
 }
 
+// Beast's decoder aborted on this one.
+TEST(HttpParser, reads_an_empty_chunked_body_byte_by_byte) {
+  HttpParser parser({});
+  for (char c : header("Transfer-Encoding: chunked\r\n") + "0\r\n\r\n") parser.feed(std::string_view(&c, 1));
+  ASSERT_TRUE(parser.complete());
+  EXPECT_EQ(parser.take().body, "");
+}
+
 TEST(HttpParser, gives_pipelined_requests_in_order) {
   HttpParser parser({});
   parser.feed(k_post + k_chunked + k_get + "GET /half");
@@ -74,7 +82,7 @@ TEST(HttpParser, refuses_smuggling_shapes) {
            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
            "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: 5\r\nContent-Length: 6\r\n",
            "Content-Length: 5, 5\r\n", "Content-Length: +5\r\n", "Content-Length: -5\r\n", "Content-Length: 0x5\r\n",
-           "Content-Length: 5 5\r\n", "Content-Length: \r\n", "Content-Length: 99999999999999999999999\r\n", "Content-Length : 5\r\n",
+           "Content-Length: 5 5\r\n", "Content-Length: \r\n", "Content-Length : 5\r\n",
            " Content-Length: 5\r\n", "Transfer-Encoding : chunked\r\n", "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
            "A: b\r\n c\r\n", "A: b\r\n\tc\r\n", "A: b\nC: d\r\n", "A: b\rC: d\r\n", "A\r\n", ": b\r\n", "A b: c\r\n", "A: b\x01\r\n",
            "Host: y\r\n"}) {
@@ -89,7 +97,7 @@ TEST(HttpParser, refuses_smuggling_shapes) {
 
 TEST(HttpParser, refuses_broken_request_lines) {
   for (const char* line : {"GET", "GET /", "GET / HTTP/1.1 x", "GET  / HTTP/1.1", " GET / HTTP/1.1", "GET / http/1.1", "G@T / HTTP/1.1",
-                           "GET http://x/ HTTP/1.1", "GET * HTTP/1.1", "GET x HTTP/1.1", "GET /\x01 HTTP/1.1", "\x16\x03\x01", "PRI * HTTP/2.0"}) {
+                           "GET http://x/ HTTP/1.1", "GET * HTTP/1.1", "GET x HTTP/1.1", "GET /\x01 HTTP/1.1", "\x16\x03\x01", "PRI * HTTP/2.0", "", "GET /\n HTTP/1.1"}) {
     const int error = error_of(std::string(line) + "\r\nHost: x\r\n\r\n");
     EXPECT_TRUE(error == 400 || error == 505) << line << error;
   }
@@ -98,10 +106,12 @@ TEST(HttpParser, refuses_broken_request_lines) {
 
 TEST(HttpParser, refuses_broken_chunks) {
   const std::string start = header("Transfer-Encoding: chunked\r\n");
-  for (const char* body : {"x\r\n", "-1\r\nx", "3\r\nhello\r\n", "3\nhel\r\n", "fffffffffffffffff\r\n", "3 3\r\nhel\r\n", "\r\n"}) {
+  for (const char* body : {"x\r\n", "-1\r\nx", "3\r\nhello\r\n", "3\nhel\r\n", "3\r\nhel\rx", "0\r\n folded: x\r\n", "0\r\nno colon\r\n", "0\r\nA: b\n\r\n", "3 3\r\nhel\r\n", "\r\n"}) {
     EXPECT_EQ(error_of(start + body), 400) << body;
   }
   EXPECT_EQ(error_of(start + "100001\r\n"), 413);
+  EXPECT_EQ(error_of(start + "fffffffffffffffff\r\n"), 413);
+  EXPECT_EQ(error_of(start + "0\r\nA: " + std::string(8192, 'x')), 400);
   EXPECT_EQ(error_of(start + "1;" + std::string(8192, 'x')), 400);
 }
 
@@ -114,6 +124,7 @@ TEST(HttpParser, limits_header_fields_and_body) {
   EXPECT_EQ(error_of(header("Content-Length: 1048577\r\n")), 413);
   EXPECT_EQ(error_of(header("Content-Length: 1048576\r\n")), 0);
   EXPECT_EQ(error_of(header("Content-Length: 4294967295\r\n")), 413);
+  EXPECT_EQ(error_of(header("Content-Length: 99999999999999999999999\r\n")), 413);
 }
 
 TEST(HttpParser, many_small_chunks_stop_at_the_body_limit) {

@@ -1,6 +1,7 @@
 // JSON of the web protocol: a strict scanner that costs no stack, and the protobuf JSON mapping behind it. Nothing
-// reaches protobuf's parser before the scanner has seen balanced, UTF-8 JSON at most 16 levels deep (messages of the
-// contract need 6). Unknown fields are ignored, so that newer clients can talk to older servers. Pure; codes: invalid.
+// reaches protobuf's parser before the scanner has seen balanced UTF-8 JSON, at most 16 levels deep (messages of the
+// contract need 6) and of at most 10,000 values. Unknown fields are ignored, so that newer clients can talk to older
+// servers. Pure; codes: invalid.
 #pragma once
 
 #include <google/protobuf/message.h>
@@ -15,9 +16,10 @@
 namespace hongyan::access {
 
 inline constexpr int k_json_depth_max = 16;
+inline constexpr size_t k_json_values_max = 10'000;  // A group of 500 needs 600; 300,000 would stop the loop for a tenth of a second.
 inline constexpr size_t k_json_members_max = 32;  // Of a frame's own object, which has three.
 
-// The whole text is one JSON value (RFC 8259), not too deep.
+// The whole text is one JSON value (RFC 8259), not too deep and not too many.
 Status check_json(std::string_view text);
 
 // The members of a JSON object, in order: name as written between its quotes, value as it stands in the text.

@@ -53,6 +53,7 @@ class Scanner {
           }
           [[fallthrough]];
         case Want::value:
+          if (++values_ > k_json_values_max) return broken("too many values");
           if (c == '{' || c == '[') {
             if (depth_ == k_json_depth_max) return broken("too deep");
             open(c == '{');
@@ -166,6 +167,7 @@ class Scanner {
   JsonMembers* members_;
   size_t at_ = 0;
   int depth_ = 0;
+  size_t values_ = 0;
   uint32_t objects_ = 0;       // Bit d: level d + 1 is an object.
   std::string_view name_;      // Of the member at level 1 that is being read.
   size_t value_start_ = 0;

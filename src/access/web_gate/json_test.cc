@@ -100,15 +100,27 @@ TEST(JsonMessage, refuses_wrong_types_and_ranges) {
   }
 }
 
-TEST(JsonMessage, one_megabyte_of_nothing_much_is_parsed_on_the_big_stack) {
+TEST(JsonScan, number_of_values_is_bounded) {
+  const auto list = [](size_t count) {
+    std::string text = "[1";
+    for (size_t i = 1; i < count; ++i) text += ",1";
+    return text + "]";
+  };
+  EXPECT_TRUE(check_json(list(k_json_values_max - 1)).ok());
+  EXPECT_FALSE(check_json(list(k_json_values_max)).ok());
+}
+
+TEST(JsonMessage, largest_text_is_parsed_on_the_big_stack) {
   runtime::TestEnv env;
   std::string text = R"({"messages":[)";
-  while (text.size() < 1024 * 1024 - 32) text += "{},";
-  text += "{}]}";
+  for (size_t i = 0; i < k_json_values_max - 3; ++i) text += "{},";
+  text += R"({"digest":")" + std::string(900'000, 'x') + R"("}]})";
   runtime::run_in_coroutine(env, [&] {
     client::SendRequest request;
+    env.scheduler().run_on_thread_stack([&] { EXPECT_FALSE(message_from_json(text, request).ok()); });
+    text.replace(text.find("{},{},{},"), 9, "");
     env.scheduler().run_on_thread_stack([&] { EXPECT_TRUE(message_from_json(text, request).ok()); });
-    EXPECT_GT(request.messages_size(), 300'000);
+    EXPECT_EQ(request.messages_size(), static_cast<int>(k_json_values_max) - 5);
   });
 }
 

@@ -147,7 +147,13 @@ Result<std::vector<client::Ring>> LinkTable::poll(Call& call, const rpc::Identit
                                                   const Check& check) {
   bool fresh = false;
   const DevicePtr device = TRY(open(identity, fresh));
-  if (device->pollers.size() >= config_.pollers_max) return Status(Code::overloaded, "too many polls of this device");
+  if (device->pollers.size() >= config_.pollers_max) {
+    // Mostly polls of connections that have gone unnoticed: the newest is the one somebody waits for.
+    Poller* oldest = device->pollers.front();
+    device->pollers.erase(device->pollers.begin());
+    oldest->closed = true;
+    oldest->waiting.wake_all();
+  }
   Poller poller;
   poller.rings = std::exchange(device->pending, {});
   device->pollers.push_back(&poller);

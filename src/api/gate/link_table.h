@@ -6,8 +6,8 @@
 // believed only after data/device has confirmed it. Rings that find a polling device between two polls wait for it,
 // one per key. A lost ring is not an error; presence being away is none either (the lease follows later).
 //
-// Limits: members and pollers per device, devices in all; over them Code::overloaded. Owning thread only. Presence
-// reaches push() through internal::GateClient under the name given here.
+// Limits: members per device and devices in all, over which Code::overloaded; a poll over the pollers of a device ends
+// the oldest. Owning thread only. Presence reaches push() through internal::GateClient under the name given here.
 #pragma once
 
 #include <cstdint>

@@ -224,6 +224,26 @@ TEST_F(LinkTableTest, device_that_stops_polling_goes_offline) {
   EXPECT_EQ(backend_.offline.size(), 1u);
 }
 
+TEST_F(LinkTableTest, poll_over_the_limit_ends_the_oldest) {
+  in_coroutine([&] {
+    runtime::Nursery nursery(env_.scheduler());
+    const runtime::Time start = env_.now();
+    std::vector<runtime::Duration> ends;
+    for (int i = 0; i < 5; ++i) {
+      nursery.spawn("poll", [&] {
+        Call call = env_.call();
+        EXPECT_TRUE(table_.poll(call, phone(), std::chrono::seconds(20), nothing_new).ok());
+        ends.push_back(env_.now() - start);
+      });
+    }
+    Call call = env_.call();
+    ASSERT_TRUE(nursery.join(call).ok());
+    ASSERT_EQ(ends.size(), 5u);
+    EXPECT_EQ(ends[0], std::chrono::seconds(0));
+    EXPECT_EQ(ends[1], std::chrono::seconds(20));
+  });
+}
+
 TEST_F(LinkTableTest, device_holds_a_bounded_number_of_links_and_polls) {
   std::vector<RecordingMember> tabs(17);
   in_coroutine([&] {

@@ -13,7 +13,7 @@ struct WebCounters {
         bad_requests(counters.counter("hongyan_web_bad_requests", "Requests that broke HTTP")),
         slow(counters.counter("hongyan_web_slow_closed", "Connections closed for being slow")),
         refused(counters.counter("hongyan_web_connections_refused", "Connections over a limit")),
-        cut_links(counters.counter("hongyan_web_links_cut", "Links cut because nobody read them")) {}
+        cut_links(counters.counter("hongyan_web_links_cut", "Links cut because writing to them failed or nobody read them")) {}
 
   runtime::Counter& connections;
   runtime::Counter& links;

@@ -135,11 +135,8 @@ void WebLink::answer(std::string_view id, std::string_view body) {
 }
 
 void WebLink::send(std::string_view text) {
-  if (unsent_bytes_ + codec_.output_bytes() + text.size() > config_.link_output_bytes_max) {
-    counters_.cut_links.add(1);
-    stream_.close();
-    return;
-  }
+  if (cut_) return;
+  if (unsent_bytes_ + codec_.output_bytes() + text.size() > config_.link_output_bytes_max) return cut();
   codec_.send_text(text);
   wake_writer();
 }
@@ -161,9 +158,16 @@ void WebLink::close(uint16_t code, std::string_view reason) {
   wake_writer();
 }
 
+// Nobody reads, or nobody is there: what is queued is dropped with the connection.
+void WebLink::cut() {
+  if (std::exchange(cut_, true)) return;
+  counters_.cut_links.add(1);
+  stream_.close();
+}
+
 // The writer lives only while there is something to write: an idle link holds one stack, not two.
 void WebLink::wake_writer() {
-  if (writing_ || codec_.output_bytes() == 0) return;
+  if (writing_ || cut_ || codec_.output_bytes() == 0) return;
   writing_ = true;
   writer_.spawn("web link writer", [this] { write_output(); });
 }
@@ -176,8 +180,7 @@ void WebLink::write_output() {
       Call call = runtime::background_call(env_, config_.write_limit);
       const Status status = stream_.write(call, std::string_view(output).substr(at, 64 * 1024));
       if (status.ok()) continue;
-      if (status.code() == Code::deadline) counters_.cut_links.add(1);
-      stream_.close();
+      cut();
       writing_ = false;
       return;
     }

@@ -32,6 +32,7 @@ class WebLink : public api::LinkMember {
   void on_text(std::string text);
   void answer(std::string_view id, std::string_view body);
   void send(std::string_view text);
+  void cut();
   void wake_writer();
   void write_output();
 
@@ -48,6 +49,7 @@ class WebLink : public api::LinkMember {
   size_t in_flight_ = 0;
   size_t unsent_bytes_ = 0;      // Handed to the writer.
   bool writing_ = false;
+  bool cut_ = false;
   bool reader_ended_ = false;
   runtime::CondVar reader_end_;
   runtime::Nursery requests_;
