@@ -26,12 +26,13 @@ struct Write {
 // How far a read may go. memory: what would touch the disk answers Code::busy instead.
 enum class Reach { memory, disk };
 
-// A consistent view from the moment it was made. A cursor that failed is not valid, and says so in status().
+// A walk over [lower, upper) as it was when the cursor was made; an empty upper: to the end. Where it is not valid,
+// status() says whether that is the end or an error. Views last until the next move.
 class Cursor {
  public:
   virtual ~Cursor() = default;
   virtual void seek(std::string_view key) = 0;           // First key >= key.
-  virtual void seek_before(std::string_view key) = 0;    // Last key < key; an empty key: the last of all.
+  virtual void seek_before(std::string_view key) = 0;    // Last key < key; an empty key: the last there is.
   virtual void next() = 0;
   virtual void previous() = 0;
   virtual bool valid() const = 0;
@@ -44,9 +45,11 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Result<std::optional<std::string>> get(Space space, std::string_view key, Reach reach) = 0;
-  virtual std::unique_ptr<Cursor> cursor(Space space, Reach reach) = 0;
-  // no_space and overloaded leave everything as it was; after any other error nothing may be written any more.
+  virtual std::unique_ptr<Cursor> cursor(Space space, std::string lower, std::string upper, Reach reach) = 0;
+  // no_space leaves everything as it was, and resume() must succeed before the next write; after any other error
+  // what the disk holds is unknown and nothing may be written any more.
   virtual Status write(const std::vector<Write>& batch) = 0;
+  virtual Status resume() = 0;
   virtual bool reads_beside_writes() const = 0;
   // A copy that opens as a data directory of its own. Runs beside reads and writes where those may.
   virtual Status checkpoint(const std::string& directory) = 0;

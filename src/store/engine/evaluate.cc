@@ -9,9 +9,11 @@ namespace {
 
 constexpr size_t k_value_table_bytes_max = 4096;
 // Old request ids that one commit clears away: more than it adds, so that the backlog shrinks.
-constexpr int k_requests_trimmed_max = 4;
-// Tombstones that one raise of the floor clears away.
-constexpr int k_tombstones_trimmed_max = 500;
+constexpr int k_requests_trimmed_max = 8;
+// Ids are forgotten this long after they became too old: a clock set back by less can't let a late duplicate run.
+constexpr int64_t k_request_trim_margin_ms = 5'000;
+// Change entries that one raise of the floor looks at; the next one goes on.
+constexpr size_t k_changes_purged_max = 500;
 
 Status damaged(const char* what) { return Status(Code::corrupt, std::string("store: a damaged ") + what); }
 
@@ -32,6 +34,13 @@ int64_t request_time_ms(std::string_view id) {
   uint64_t ms = 0;
   for (int i = 0; i < 6; ++i) ms = ms << 8 | static_cast<unsigned char>(id[static_cast<size_t>(i)]);
   return static_cast<int64_t>(ms);
+}
+
+// As a request id begins.
+std::string request_time(uint64_t ms) {
+  std::string out;
+  put_u64(out, ms);
+  return out.substr(2);
 }
 
 bool stamps(const Mutation& mutation, Mutation::Stamp stamp) {
@@ -67,17 +76,27 @@ const TableSpec* Tables::find(TableId id) const {
   return found == specs_.end() ? nullptr : &found->second;
 }
 
-Status check_commit(const Tables& tables, const Commit& commit) {
-  const TableSpec* spec = tables.find(commit.entity.table);
-  if (spec == nullptr) return Status(Code::invalid, "store: unknown table " + std::to_string(commit.entity.table));
-  if (commit.entity.id.empty() || commit.entity.id.size() > k_entity_id_bytes_max) {
+Status check_entity(const Tables& tables, const EntityId& entity) {
+  if (tables.find(entity.table) == nullptr) {
+    return Status(Code::invalid, "store: unknown table " + std::to_string(entity.table));
+  }
+  if (entity.id.empty() || entity.id.size() > k_entity_id_bytes_max) {
     return Status(Code::invalid, "store: an entity id has 1 to 255 bytes");
   }
+  return {};
+}
+
+Status check_commit(const Tables& tables, const Commit& commit) {
+  TRY(check_entity(tables, commit.entity));
+  const TableSpec* spec = tables.find(commit.entity.table);
   if (!commit.request_id.empty() && commit.request_id.size() != 16) {
     return Status(Code::invalid, "store: a request id has 16 bytes");
   }
-  if (commit.preconditions.size() + commit.mutations.size() > k_operation_rows_max) {
+  if (commit.preconditions.size() > k_operation_rows_max || commit.mutations.size() > k_operation_rows_max) {
     return Status(Code::too_large, "store: over 1000 rows in one commit");
+  }
+  if (commit.visibility != Visibility::visible && commit.visibility != Visibility::silent) {
+    return Status(Code::invalid, "store: unknown visibility");
   }
   if (commit.raise_floor && commit.visibility != Visibility::silent) {
     return Status(Code::invalid, "store: only a silent commit raises the floor");
@@ -91,7 +110,8 @@ Status check_commit(const Tables& tables, const Commit& commit) {
     bytes += precondition.key.size();
   }
   for (const Mutation& mutation : commit.mutations) {
-    if (mutation.kind < Mutation::Kind::put || mutation.kind > Mutation::Kind::max) {
+    if (mutation.kind < Mutation::Kind::put || mutation.kind > Mutation::Kind::max ||
+        mutation.stamp > Mutation::Stamp::value) {
       return Status(Code::invalid, "store: unknown mutation");
     }
     TRY(check_mutation(*spec, commit, mutation));
@@ -179,14 +199,19 @@ Result<std::optional<CommitReply>> Evaluation::recorded(Draft& draft, const Comm
   Reader reader(*value);
   CommitReply reply;
   const auto version = reader.varint();
+  const auto floor = reader.varint();
   const auto position = reader.varint();
   const auto count = reader.varint();
-  if (!version || !position || !count || reader.rest().size() != *count * 8) return damaged("request record");
+  if (!version || !floor || !position || !count || *count > k_operation_rows_max ||
+      reader.rest().size() != *count * sizeof(uint64_t)) {
+    return damaged("request record");
+  }
   for (uint64_t i = 0; i < *count; ++i) reply.numbers.push_back(static_cast<int64_t>(*reader.u64()));
   reply.committed = true;
   reply.replayed = true;
   reply.header = reported(draft.header.header);
   reply.header.version = *version;
+  reply.header.floor = *floor;
   reply.header.position = *position;
   return std::optional<CommitReply>(std::move(reply));
 }
@@ -196,8 +221,7 @@ Result<bool> Evaluation::preconditions_hold(Draft& draft, const Commit& commit, 
     const Precondition& precondition = commit.preconditions[i];
     bool holds = true;
     if (precondition.kind == Precondition::Kind::entity_version) {
-      holds = draft.header.header.version == static_cast<uint64_t>(precondition.value) &&
-              (precondition.value != 0 || draft.header.header.incarnation == 0);
+      holds = draft.header.header.version == static_cast<uint64_t>(precondition.value);
     } else if (precondition.kind == Precondition::Kind::number_below) {
       holds = TRY(number(draft, precondition.key)) < precondition.value;
     } else {
@@ -240,6 +264,10 @@ Status Evaluation::apply(Draft& draft, const Commit& commit, CommitReply& reply)
       case Mutation::Kind::max: {
         const int64_t before = TRY(number(draft, mutation.key));
         int64_t after = std::max(before, mutation.number);
+        if (mutation.kind == Mutation::Kind::max && after == before) {
+          reply.numbers.push_back(after);  // Nothing changes, not even the row's version.
+          break;
+        }
         if (mutation.kind == Mutation::Kind::add && __builtin_add_overflow(before, mutation.number, &after)) {
           return Status(Code::invalid, "store: the number row would overflow");
         }
@@ -266,8 +294,8 @@ Status Evaluation::put_row(Draft& draft, const std::string& key, std::string_vie
 
 Status Evaluation::erase_row(Draft& draft, const std::string& key) {
   const std::string at = draft.key(Kind::row, key);
-  if (!TRY(stored(draft, Space::rows, at))) return {};
   if (draft.spec.tracked) {
+    if (!TRY(stored(draft, Space::rows, at))) return {};
     TRY(forget_change(draft, key));
     std::string change;
     put_u64(change, draft.version);
@@ -332,61 +360,96 @@ Status Evaluation::raise_floor(Draft& draft, uint64_t floor) {
   floor = std::min(floor, header.version);
   if (floor <= header.floor) return {};
   header.floor = floor;
-  if (!draft.spec.tracked) return {};
-  const std::string first = draft.key(Kind::change, "");
-  std::string limit;
-  put_u64(limit, floor + 1);
-  const std::string end = draft.key(Kind::change, limit);
-  const auto cursor = backend_.cursor(Space::rows, Reach::disk);
-  int trimmed = 0;
-  for (cursor->seek(first); cursor->valid() && cursor->key() < end && trimmed < k_tombstones_trimmed_max; cursor->next()) {
-    if (cursor->value() != std::string_view("\1", 1)) continue;
+  return draft.spec.tracked ? purge_tombstones(draft) : Status();
+}
+
+// Below the floor nobody asks what was erased. What stands there yet is in the index too, since changes from version 0
+// begin with it; it is passed over once and never again.
+Status Evaluation::purge_tombstones(Draft& draft) {
+  const std::string prefix = draft.key(Kind::change, "");
+  std::string from = prefix;
+  put_u64(from, draft.header.purged_changes + 1);
+  std::string end = prefix;
+  put_u64(end, draft.header.header.floor + 1);
+  const auto cursor = backend_.cursor(Space::rows, from, end, Reach::disk);
+  size_t seen = 0;
+  for (cursor->seek(from); cursor->valid(); cursor->next()) {
     const std::string at(cursor->key());
-    const std::string row = at.substr(first.size() + 8);
-    const auto live = TRY(stored(draft, Space::rows, at));
-    if (!live) continue;  // Changed again in this batch.
+    const uint64_t version = Reader(std::string_view(at).substr(prefix.size())).u64().value_or(0);
+    if (++seen > k_changes_purged_max) {
+      draft.header.purged_changes = std::max(draft.header.purged_changes, version - 1);
+      return {};
+    }
+    const auto entry = TRY(stored(draft, Space::rows, at));
+    if (!entry || *entry != std::string_view("\1", 1)) continue;  // Changed again in this batch; or it stands.
     draft.erase(Space::rows, at);
-    draft.erase(Space::rows, draft.key(Kind::tombstone, row));
-    ++trimmed;
+    draft.erase(Space::rows, draft.key(Kind::tombstone, at.substr(prefix.size() + sizeof(version))));
   }
-  return cursor->status();
+  TRY(cursor->status());
+  // Tombstones of this very batch are not under the cursor; they wait for the next floor.
+  const auto fresh = [&](const auto& writes) {
+    for (auto write = writes.lower_bound({Space::rows, from}); write != writes.end(); ++write) {
+      if (write->first.first != Space::rows || write->first.second >= end) break;
+      if (write->second && *write->second == std::string_view("\1", 1)) return true;
+    }
+    return false;
+  };
+  if (!fresh(overlay_) && !fresh(draft.writes)) draft.header.purged_changes = draft.header.header.floor;
+  return {};
 }
 
 Status Evaluation::record_request(Draft& draft, const Commit& commit, const CommitReply& reply) {
   TRY(trim_requests(draft));
   std::string record;
   put_varint(record, reply.header.version);
+  put_varint(record, reply.header.floor);
   put_varint(record, reply.header.position);
   put_varint(record, reply.numbers.size());
   for (int64_t number : reply.numbers) put_u64(record, static_cast<uint64_t>(number));
   draft.put(Space::rows, draft.key(Kind::request, commit.request_id), std::move(record));
+  const auto issued = static_cast<uint64_t>(request_time_ms(commit.request_id));
+  draft.header.oldest_request_ms =
+      draft.header.request_ids == 0 ? issued : std::min(draft.header.oldest_request_ms, issued);
   draft.header.request_ids += 1;
   return {};
 }
 
-// Ids begin with their time, so the oldest come first.
+// Ids begin with their time, so the oldest come first; from the oldest that is kept, since walking over what was
+// erased before it is slow on some engines.
 Status Evaluation::trim_requests(Draft& draft) {
-  if (draft.header.request_ids == 0) return {};
-  const std::string first = draft.key(Kind::request, "");
-  const auto cursor = backend_.cursor(Space::rows, Reach::disk);
+  StoredHeader& header = draft.header;
+  const int64_t limit_ms = moment_.utc_ms - k_request_id_age_ms_max - k_request_trim_margin_ms;
+  if (header.request_ids == 0 || limit_ms <= 0 || header.oldest_request_ms >= static_cast<uint64_t>(limit_ms)) return {};
+  const std::string prefix = draft.key(Kind::request, "");
+  const std::string from = prefix + request_time(header.oldest_request_ms);
+  const std::string end = prefix + request_time(static_cast<uint64_t>(limit_ms));
+  const auto cursor = backend_.cursor(Space::rows, from, end, Reach::disk);
   int trimmed = 0;
-  for (cursor->seek(first); cursor->valid() && trimmed < k_requests_trimmed_max; cursor->next()) {
+  for (cursor->seek(from); cursor->valid(); cursor->next()) {
     const std::string at(cursor->key());
-    if (!at.starts_with(first) || at.size() != first.size() + 16) break;
-    if (moment_.utc_ms - request_time_ms(std::string_view(at).substr(first.size())) <= k_request_id_age_ms_max) break;
     if (!TRY(stored(draft, Space::rows, at))) continue;  // Trimmed in this batch already.
+    if (trimmed == k_requests_trimmed_max) {
+      header.oldest_request_ms = static_cast<uint64_t>(request_time_ms(std::string_view(at).substr(prefix.size())));
+      return {};
+    }
+    if (header.request_ids == 0) return damaged("count of request ids");
     draft.erase(Space::rows, at);
-    draft.header.request_ids -= 1;
+    header.request_ids -= 1;
     ++trimmed;
   }
-  return cursor->status();
+  TRY(cursor->status());
+  // This batch's own ids are not under the cursor, and a clock that was set back may have issued them.
+  const auto fresh = overlay_.lower_bound({Space::rows, from});
+  if (fresh == overlay_.end() || fresh->first >= Key{Space::rows, end}) {
+    header.oldest_request_ms = static_cast<uint64_t>(limit_ms);
+  }
+  return {};
 }
 
-Header Evaluation::reported(Header header) const {
-  if (header.incarnation != 0) {
-    header.incarnation ^= moment_.restore_salt;
-    if (header.incarnation == 0) header.incarnation = 1;
-  }
+Header reported(Header header, uint64_t restore_salt) {
+  if (header.incarnation == 0) return header;
+  header.incarnation ^= restore_salt;
+  if (header.incarnation == 0) header.incarnation = 1;  // 0 means absent.
   return header;
 }
 

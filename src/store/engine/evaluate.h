@@ -28,7 +28,11 @@ struct Moment {
 };
 
 // Sizes and shapes, before anything is read: invalid, too_large.
+Status check_entity(const Tables& tables, const EntityId& entity);
 Status check_commit(const Tables& tables, const Commit& commit);
+
+// What callers are told: the stored incarnation, changed by the directory's restore.
+Header reported(Header header, uint64_t restore_salt);
 
 // One batch under evaluation.
 class Evaluation {
@@ -55,19 +59,15 @@ class Evaluation {
   Result<int64_t> number(const Draft& draft, const std::string& key);
   Status apply_work(Draft& draft, const Commit& commit);
   Status raise_floor(Draft& draft, uint64_t floor);
+  Status purge_tombstones(Draft& draft);
   Status record_request(Draft& draft, const Commit& commit, const CommitReply& reply);
   Status trim_requests(Draft& draft);
-  Header reported(Header header) const;
+  Header reported(Header header) const { return store::reported(header, moment_.restore_salt); }
 
   const Tables& tables_;
   Backend& backend_;
   Moment moment_;
   std::map<Key, std::optional<std::string>> overlay_;
 };
-
-// Reads; Code::busy when `reach` is memory and the disk would be touched.
-Result<ReadReply> read_rows(Backend& backend, const Tables& tables, const Read& read, Reach reach, uint64_t restore_salt);
-Result<ChangesReply> read_changes(Backend& backend, const Tables& tables, const EntityId& entity, uint64_t since,
-                                  size_t rows_max, Reach reach, uint64_t restore_salt);
 
 }  // namespace hongyan::store

@@ -90,6 +90,8 @@ std::string encode_header(const StoredHeader& stored) {
   put_varint(out, stored.header.floor);
   put_varint(out, stored.header.position);
   put_varint(out, stored.request_ids);
+  put_varint(out, stored.oldest_request_ms);
+  put_varint(out, stored.purged_changes);
   return out;
 }
 
@@ -97,18 +99,26 @@ Result<StoredHeader> parse_header(std::string_view value) {
   Reader reader(value);
   const auto format = reader.varint();
   if (!format) return Status(Code::corrupt, "entity header is empty");
-  if (*format != 1) return Status(Code::unsupported, "entity header has format " + std::to_string(*format));
+  if (*format == 0) return Status(Code::corrupt, "entity header is damaged");
+  if (*format > 1) {
+    return Status(Code::unsupported, "entity header has format " + std::to_string(*format) + ": written by a newer version");
+  }
   const auto incarnation = reader.u64();
   const auto version = reader.varint();
   const auto floor = reader.varint();
   const auto position = reader.varint();
   const auto request_ids = reader.varint();
-  if (!incarnation || !version || !floor || !position || !request_ids || !reader.empty()) {
+  const auto oldest_request_ms = reader.varint();
+  const auto purged_changes = reader.varint();
+  const bool whole = incarnation && version && floor && position && request_ids && oldest_request_ms && purged_changes;
+  if (!whole || !reader.empty() || *incarnation == 0 || *floor > *version || *version > *position) {
     return Status(Code::corrupt, "entity header is damaged");
   }
   StoredHeader stored;
   stored.header = {.format = 1, .incarnation = *incarnation, .version = *version, .floor = *floor, .position = *position};
   stored.request_ids = *request_ids;
+  stored.oldest_request_ms = *oldest_request_ms;
+  stored.purged_changes = *purged_changes;
   return stored;
 }
 

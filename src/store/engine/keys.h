@@ -49,7 +49,9 @@ std::optional<StoredRow> parse_row(std::string_view value);
 // What the header row holds beside the public header.
 struct StoredHeader {
   Header header;
-  uint64_t request_ids = 0;  // How many are recorded.
+  uint64_t request_ids = 0;        // How many are recorded.
+  uint64_t oldest_request_ms = 0;  // None of them was issued before: where trimming begins.
+  uint64_t purged_changes = 0;     // No tombstone is left at or below this version: where purging begins.
 };
 std::string encode_header(const StoredHeader& header);
 Result<StoredHeader> parse_header(std::string_view value);  // Code::corrupt, unsupported (a newer format).

@@ -1,15 +1,27 @@
 // Limits of one shard.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 
 namespace hongyan::store {
 
 // Commits that may wait. At 20,000 commits/s this is 200 ms of work: whoever comes later would only time out.
 inline constexpr size_t k_queued_commits_max = 4096;
+// What may wait: a limit of memory.
+inline constexpr size_t k_queued_bytes_max = 64 * 1024 * 1024;
+// Commits or reads of one call; a fan-out to more is several calls.
+inline constexpr size_t k_many_max = 1000;
+// One commit_many is one batch, so that a single sync covers it.
+inline constexpr size_t k_many_bytes_max = 8 * 1024 * 1024;
 // One batch: one sync is spread over many, and still none waits long for its neighbours.
 inline constexpr size_t k_batch_commits_max = 1024;
 inline constexpr size_t k_batch_bytes_max = 8 * 1024 * 1024;
+// Rows a read may look at before it leaves the loop: about a millisecond. In the read lane it then looks at the clock.
+inline constexpr size_t k_inline_rows_max = 4096;
+inline constexpr size_t k_lane_rows_max = 65'536;
+// Between two attempts to write to a disk that was full: each may flush what memory holds.
+inline constexpr std::chrono::milliseconds k_resume_interval{250};
 // Threads for reads that miss the cache; a disk serves several at once.
 inline constexpr int k_read_threads = 2;
 

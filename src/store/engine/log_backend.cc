@@ -2,56 +2,19 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <vector>
 
-#include "base/bytes.h"
-#include "base/hash.h"
+#include "base/random.h"
+#include "store/engine/log_record.h"
 
 namespace hongyan::store {
 
 namespace {
 
-constexpr std::string_view k_log_magic = "HYLOG001";
-constexpr std::string_view k_checkpoint_magic = "HYCHK001";
-constexpr size_t k_record_head_bytes = 8;
-// One batch of the shard is bounded to 8 MiB of rows; keys and lengths come on top.
-constexpr size_t k_record_bytes_max = 32 * 1024 * 1024;
 constexpr size_t k_read_bytes = 1024 * 1024;
 constexpr size_t k_checkpoint_record_bytes = 64 * 1024;
 
-using Map = std::map<std::string, std::string, std::less<>>;
-
 Status corrupt(const std::string& path, const char* why) { return Status(Code::corrupt, path + ": " + why); }
-
-void put_record(std::string& out, std::string_view payload) {
-  put_u32(out, static_cast<uint32_t>(payload.size()));
-  put_u32(out, crc32c(payload));
-  out.append(payload);
-}
-
-void put_write(std::string& out, Space space, std::string_view key, const std::string* value) {
-  put_u8(out, static_cast<uint8_t>(static_cast<uint8_t>(space) | (value == nullptr ? 0x80 : 0)));
-  put_sized(out, key);
-  if (value != nullptr) put_sized(out, *value);
-}
-
-bool apply_payload(std::string_view payload, Map (&maps)[2]) {
-  Reader reader(payload);
-  while (!reader.empty()) {
-    const auto head = reader.u8();
-    const auto key = reader.sized();
-    if (!head || !key || (*head & 0x7f) > 1) return false;
-    Map& map = maps[*head & 0x7f];
-    if (*head & 0x80) {
-      if (const auto found = map.find(*key); found != map.end()) map.erase(found);
-      continue;
-    }
-    const auto value = reader.sized();
-    if (!value) return false;
-    map.insert_or_assign(std::string(*key), std::string(*value));
-  }
-  return true;
-}
 
 Result<std::string> read_file(runtime::Disk& disk, const std::string& path) {
   auto file = TRY(disk.open(path, runtime::OpenMode::read));
@@ -65,87 +28,60 @@ Result<std::string> read_file(runtime::Disk& disk, const std::string& path) {
   return content;
 }
 
-struct Replayed {
-  size_t good_bytes = 0;  // Up to the end of the last whole record.
-  bool whole = true;      // Nothing after it.
-  bool ended = false;     // An empty record closed it (checkpoints).
-};
-
-Result<Replayed> replay(const std::string& path, std::string_view content, std::string_view magic, Map (&maps)[2]) {
-  Replayed result;
-  if (content.size() < magic.size()) {
-    result.whole = content.empty();
-    return result;
-  }
-  if (content.substr(0, 5) != magic.substr(0, 5)) return corrupt(path, "not a file of ours");
-  if (content.substr(0, 8) != magic) return Status(Code::unsupported, path + ": written by another version");
-  size_t at = magic.size();
-  result.good_bytes = at;
-  while (at < content.size()) {
-    Reader reader(content.substr(at));
-    const auto length = reader.u32();
-    const auto sum = reader.u32();
-    const auto payload = length && *length <= k_record_bytes_max ? reader.bytes(*length) : std::nullopt;
-    if (!sum || !payload || crc32c(*payload) != *sum) {
-      result.whole = false;
-      return result;
-    }
-    if (payload->empty()) result.ended = true;
-    if (!apply_payload(*payload, maps)) return corrupt(path, "a record with a good checksum can't be read");
-    at = content.size() - reader.rest().size();
-    result.good_bytes = at;
-  }
-  return result;
-}
-
 class MapCursor : public Cursor {
  public:
-  explicit MapCursor(const Map& map) : map_(map), at_(map.end()) {}
-  void seek(std::string_view key) override { at_ = map_.lower_bound(key); }
+  MapCursor(const Map& map, std::string lower, std::string upper)
+      : map_(map), lower_(std::move(lower)), upper_(std::move(upper)), at_(map.end()) {}
+  void seek(std::string_view key) override { at_ = map_.lower_bound(std::max<std::string_view>(key, lower_)); }
   void seek_before(std::string_view key) override {
-    at_ = key.empty() ? map_.end() : map_.lower_bound(key);
+    const bool bounded = !upper_.empty() && (key.empty() || key > upper_);
+    const std::string_view bound = bounded ? std::string_view(upper_) : key;
+    at_ = bound.empty() ? map_.end() : map_.lower_bound(bound);
     previous();
   }
   void next() override { ++at_; }
   void previous() override { at_ = at_ == map_.begin() ? map_.end() : std::prev(at_); }
-  bool valid() const override { return at_ != map_.end(); }
+  bool valid() const override {
+    return at_ != map_.end() && at_->first >= lower_ && (upper_.empty() || at_->first < upper_);
+  }
   std::string_view key() const override { return at_->first; }
   std::string_view value() const override { return at_->second; }
   Status status() const override { return {}; }
 
  private:
   const Map& map_;
+  const std::string lower_, upper_;
   Map::const_iterator at_;
 };
 
 class LogBackend : public Backend {
  public:
   LogBackend(Env& env, std::string directory, LogOptions options)
-      : disk_(env.disk()), directory_(std::move(directory)), options_(options) {}
+      : disk_(env.disk()), directory_(std::move(directory)), options_(options), random_(env.random_u64()) {}
 
   Status open() {
     TRY(disk_.make_directories(directory_));
-    TRY(load());
-    return start_log(next_number_);
+    const uint64_t next = TRY(load());
+    return start_log(next);
   }
 
   Result<std::optional<std::string>> get(Space space, std::string_view key, Reach) override {
-    const Map& map = maps_[static_cast<size_t>(space)];
+    const Map& map = maps_.of[static_cast<size_t>(space)];
     const auto found = map.find(key);
     return found == map.end() ? std::optional<std::string>() : std::optional<std::string>(found->second);
   }
 
-  std::unique_ptr<Cursor> cursor(Space space, Reach) override {
-    return std::make_unique<MapCursor>(maps_[static_cast<size_t>(space)]);
+  std::unique_ptr<Cursor> cursor(Space space, std::string lower, std::string upper, Reach) override {
+    return std::make_unique<MapCursor>(maps_.of[static_cast<size_t>(space)], std::move(lower), std::move(upper));
   }
 
   Status write(const std::vector<Write>& batch) override {
-    if (broken_) return Status(Code::read_only, directory_ + ": the log failed; open it again");
+    TRY(resume());
     if (batch.empty()) return {};
     std::string payload;
-    for (const Write& one : batch) put_write(payload, one.space, one.key, one.value ? &*one.value : nullptr);
+    for (const Write& one : batch) put_operation(payload, one.space, one.key, one.value ? &*one.value : nullptr);
     std::string record;
-    put_record(record, payload);
+    put_record(record, log_salt_, log_sequence_ + 1, payload);
     if (Status appended = log_->append(record); !appended.ok()) {
       // What got in is cut off again, so that the next record does not follow a torn one.
       if (appended.code() != Code::no_space || !log_->truncate(log_bytes_).ok()) broken_ = true;
@@ -153,19 +89,26 @@ class LogBackend : public Backend {
     }
     if (Status synced = log_->sync(); !synced.ok()) {
       broken_ = true;
-      return synced;
+      return Status(synced.code() == Code::no_space ? Code::io : synced.code(), synced.detail());
     }
     log_bytes_ += record.size();
+    log_sequence_ += 1;
     CHECK(apply_payload(payload, maps_));
-    if (log_bytes_ > options_.log_bytes_max) return roll();
+    // The batch is durable: what follows may fail without harm to it.
+    if (log_bytes_ > roll_at_) roll();
     return {};
+  }
+
+  Status resume() override {
+    return broken_ ? Status(Code::read_only, directory_ + ": the log failed; open it again") : Status();
   }
 
   bool reads_beside_writes() const override { return false; }
 
   Status checkpoint(const std::string& directory) override {
     TRY(disk_.make_directories(directory));
-    TRY(write_checkpoint(directory, 1));
+    TRY(write_checkpoint(directory + "/checkpoint.1.new"));
+    TRY(disk_.rename(directory + "/checkpoint.1.new", directory + "/checkpoint.1"));
     return disk_.sync_directory(directory);
   }
 
@@ -174,47 +117,48 @@ class LogBackend : public Backend {
     return directory_ + "/" + kind + "." + std::to_string(number);
   }
 
-  // The newest complete checkpoint, then every log from its number on.
-  Status load() {
+  // The newest checkpoint, then every log from its number on. Returns the number of the log to be started.
+  Result<uint64_t> load() {
     std::vector<uint64_t> logs, checkpoints;
     for (const std::string& name : TRY(disk_.list(directory_))) {
       if (const auto n = number_in(name, "log.")) logs.push_back(*n);
       if (const auto n = number_in(name, "checkpoint.")) checkpoints.push_back(*n);
     }
     std::sort(logs.begin(), logs.end());
-    std::sort(checkpoints.rbegin(), checkpoints.rend());
-    uint64_t first = 0;
+    const uint64_t first = checkpoints.empty() ? 1 : *std::max_element(checkpoints.begin(), checkpoints.end());
     if (!checkpoints.empty()) {
-      first = checkpoints.front();
       const std::string file = path("checkpoint", first);
       const Replayed done = TRY(replay(file, TRY(read_file(disk_, file)), k_checkpoint_magic, maps_));
       if (!done.whole || !done.ended) return corrupt(file, "the checkpoint is damaged");
     }
-    for (size_t i = 0; i < logs.size(); ++i) {
-      if (logs[i] < first) continue;
-      const std::string file = path("log", logs[i]);
-      const Replayed done = TRY(replay(file, TRY(read_file(disk_, file)), k_log_magic, maps_));
-      const bool last = i + 1 == logs.size();
-      if (!done.whole && !last) return corrupt(file, "a record in the middle of the log is damaged");
+    for (const uint64_t number : checkpoints) {
+      if (number < first) (void)disk_.remove(path("checkpoint", number)).ok();
     }
-    if (first == 0 && !logs.empty() && logs.front() != 1) return corrupt(directory_, "the first log is missing");
-    next_number_ = std::max(logs.empty() ? 0 : logs.back(), first) + 1;
-    oldest_log_ = logs.empty() ? next_number_ : logs.front();
-    // A torn record is cut where it stands, so that it is never the middle of the log.
-    return cut_last(logs);
+    for (const uint64_t number : logs) {
+      if (number < first) (void)disk_.remove(path("log", number)).ok();
+    }
+    std::erase_if(logs, [&](uint64_t number) { return number < first; });
+    uint64_t next = first;
+    for (const uint64_t number : logs) {
+      if (number != next) return corrupt(path("log", next), "it is missing");
+      if (TRY(load_log(number, number == logs.back()))) ++next;
+    }
+    oldest_ = first;
+    return next;
   }
 
-  Status cut_last(const std::vector<uint64_t>& logs) {
-    if (logs.empty()) return {};
-    const std::string file = path("log", logs.back());
-    Map scratch[2];
-    const std::string content = TRY(read_file(disk_, file));
-    const Replayed done = TRY(replay(file, content, k_log_magic, scratch));
-    if (done.whole && !content.empty()) return {};
+  // False: the last log holds nothing yet, and its number is free.
+  Result<bool> load_log(uint64_t number, bool last) {
+    const std::string file = path("log", number);
+    const Replayed done = TRY(replay(file, TRY(read_file(disk_, file)), k_log_magic, maps_));
+    if (done.whole) return true;
+    if (!last) return corrupt(file, "it is damaged, and a later log exists");
+    if (done.good_bytes == 0) return false;
+    // Cut where it stands, so that it is whole when it is no longer the last.
     auto log = TRY(disk_.open(file, runtime::OpenMode::append));
     TRY(log->truncate(done.good_bytes));
-    if (done.good_bytes == 0) TRY(log->append(k_log_magic));
-    return log->sync();
+    TRY(log->sync());
+    return true;
   }
 
   static std::optional<uint64_t> number_in(std::string_view name, std::string_view prefix) {
@@ -222,69 +166,78 @@ class LogBackend : public Backend {
     name.remove_prefix(prefix.size());
     uint64_t number = 0;
     const auto [end, error] = std::from_chars(name.begin(), name.end(), number);
-    if (error != std::errc() || end != name.end() || number == 0) return std::nullopt;
+    if (error != std::errc() || end != name.end() || number == 0 || number == UINT64_MAX) return std::nullopt;
     return number;
   }
 
   Status start_log(uint64_t number) {
+    const uint64_t salt = random_.next();
     auto log = TRY(disk_.open(path("log", number), runtime::OpenMode::create));
-    TRY(log->append(k_log_magic));
+    TRY(log->append(file_head(k_log_magic, salt)));
     TRY(log->sync());
     TRY(disk_.sync_directory(directory_));
     log_ = std::move(log);
-    log_bytes_ = k_log_magic.size();
+    log_salt_ = salt;
+    log_sequence_ = 0;
+    log_bytes_ = k_file_head_bytes;
     log_number_ = number;
-    next_number_ = number + 1;
+    roll_at_ = options_.log_bytes_max;
     return {};
   }
 
-  // The batch that led here is durable already: a failure only leaves the log long.
-  Status roll() {
-    const uint64_t number = next_number_;
-    if (!write_checkpoint(directory_, number).ok()) return {};
-    if (!start_log(number).ok()) {
-      broken_ = true;  // The checkpoint claims everything before a log that is not there yet.
-      return {};
+  void roll() {
+    const uint64_t number = log_number_ + 1;
+    const std::string target = path("checkpoint", number);
+    if (!write_checkpoint(target + ".new").ok()) {
+      (void)disk_.remove(target + ".new").ok();
+      roll_at_ = log_bytes_ + options_.log_bytes_max;  // The log is longer than it should be; that is all.
+      return;
     }
-    for (; oldest_log_ < number; ++oldest_log_) {
-      (void)disk_.remove(path("log", oldest_log_)).ok();
-      (void)disk_.remove(path("checkpoint", oldest_log_)).ok();
+    // From the rename on the checkpoint speaks for this log: nothing more may be written to it.
+    const bool rolled = disk_.rename(target + ".new", target).ok() && disk_.sync_directory(directory_).ok() &&
+                        start_log(number).ok();
+    broken_ = !rolled;
+    if (broken_) return;
+    for (; oldest_ < number; ++oldest_) {
+      (void)disk_.remove(path("log", oldest_)).ok();
+      (void)disk_.remove(path("checkpoint", oldest_)).ok();
     }
-    return {};
   }
 
-  Status write_checkpoint(const std::string& directory, uint64_t number) {
-    const std::string target = directory + "/checkpoint." + std::to_string(number);
-    auto file = TRY(disk_.open(target + ".new", runtime::OpenMode::create));
-    std::string out(k_checkpoint_magic);
+  Status write_checkpoint(const std::string& file_path) {
+    auto file = TRY(disk_.open(file_path, runtime::OpenMode::create));
+    const uint64_t salt = random_.next();
+    uint64_t sequence = 0;
+    std::string out = file_head(k_checkpoint_magic, salt);
     std::string payload;
     for (size_t space = 0; space < 2; ++space) {
-      for (const auto& [key, value] : maps_[space]) {
-        put_write(payload, static_cast<Space>(space), key, &value);
+      for (const auto& [key, value] : maps_.of[space]) {
+        put_operation(payload, static_cast<Space>(space), key, &value);
         if (payload.size() < k_checkpoint_record_bytes) continue;
-        put_record(out, payload);
+        put_record(out, salt, ++sequence, payload);
         payload.clear();
         TRY(file->append(out));
         out.clear();
       }
     }
-    if (!payload.empty()) put_record(out, payload);
-    put_record(out, "");
+    if (!payload.empty()) put_record(out, salt, ++sequence, payload);
+    put_record(out, salt, ++sequence, "");
     TRY(file->append(out));
-    TRY(file->sync());
-    TRY(disk_.rename(target + ".new", target));
-    return disk_.sync_directory(directory);
+    return file->sync();
   }
 
   runtime::Disk& disk_;
   const std::string directory_;
   const LogOptions options_;
-  Map maps_[2];
+  Random random_;  // Of salts.
+  Maps maps_;
   std::unique_ptr<runtime::File> log_;
+  uint64_t log_salt_ = 0;
+  uint64_t log_sequence_ = 0;
   uint64_t log_bytes_ = 0;
   uint64_t log_number_ = 0;
-  uint64_t next_number_ = 1;
-  uint64_t oldest_log_ = 1;
+  uint64_t roll_at_ = 0;
+  uint64_t oldest_ = 1;  // What stands before is of no use.
   bool broken_ = false;
 };
 

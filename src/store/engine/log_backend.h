@@ -3,9 +3,13 @@
 // tests; everything must fit in memory.
 //
 // Files in the directory, format 1, never renumber:
-//   log.N         "HYLOG001", then records: length(u32) · crc32c(u32) of the payload · payload
-//   checkpoint.N  "HYCHK001", then records as above, one more with an empty payload at the end; it holds all before log.N
-// A torn record at the end of the last log is cut off: it was never answered. A bad record anywhere else is corrupt.
+//   log.N         "HYLOG001" · salt(u64), then records
+//   checkpoint.N  "HYCHK001" · salt(u64), then records, the last with an empty payload; it holds all before log.N
+//   record        length(u32) · sequence(u64), from 1 in each file · crc32c(u32) of salt, length, sequence and payload ·
+//                 payload: operations, each space(u8, 0x80: erase) · key(sized) · value(sized, unless erased)
+// What a crash tore at the end of the last log was never answered and is cut off. It is told from damage by what
+// follows: damage in the middle, with a good record after it, is Code::corrupt, and so is anything in another file.
+// The salt is random, so that nobody can put bytes into a row that look like a record.
 #pragma once
 
 #include <memory>
@@ -17,7 +21,7 @@
 namespace hongyan::store {
 
 struct LogOptions {
-  size_t log_bytes_max = 4 * 1024 * 1024;  // Then a checkpoint: opening reads at most twice this above the data.
+  size_t log_bytes_max = 4 * 1024 * 1024;  // Then a checkpoint: opening reads at most this much above the data.
 };
 
 Result<std::unique_ptr<Backend>> open_log_backend(Env& env, const std::string& directory, LogOptions options = {});

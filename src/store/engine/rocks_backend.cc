@@ -18,6 +18,7 @@ Status status_from(const rocksdb::Status& status) {
   const std::string text = "rocksdb: " + status.ToString();
   if (status.IsNoSpace() || status.subcode() == rocksdb::Status::kNoSpace) return Status(Code::no_space, text);
   if (text.find("No space left") != std::string::npos) return Status(Code::no_space, text);
+  if (status.subcode() == rocksdb::Status::kSpaceLimit) return Status(Code::no_space, text);
   if (status.IsIncomplete()) return Status(Code::busy, text);
   if (status.IsCorruption()) return Status(Code::corrupt, text);
   if (status.IsIOError()) {
@@ -38,7 +39,13 @@ rocksdb::ReadOptions read_options(Reach reach) {
 
 class RocksCursor : public Cursor {
  public:
-  explicit RocksCursor(std::unique_ptr<rocksdb::Iterator> iterator) : iterator_(std::move(iterator)) {}
+  RocksCursor(rocksdb::DB& db, rocksdb::ColumnFamilyHandle* family, std::string lower, std::string upper, Reach reach)
+      : lower_(std::move(lower)), upper_(std::move(upper)), lower_slice_(lower_), upper_slice_(upper_) {
+    rocksdb::ReadOptions options = read_options(reach);
+    if (!lower_.empty()) options.iterate_lower_bound = &lower_slice_;
+    if (!upper_.empty()) options.iterate_upper_bound = &upper_slice_;
+    iterator_.reset(db.NewIterator(options, family));
+  }
   void seek(std::string_view key) override { iterator_->Seek(rocksdb::Slice(key.data(), key.size())); }
   void seek_before(std::string_view key) override {
     if (key.empty()) {
@@ -53,9 +60,11 @@ class RocksCursor : public Cursor {
   bool valid() const override { return iterator_->Valid(); }
   std::string_view key() const override { return {iterator_->key().data(), iterator_->key().size()}; }
   std::string_view value() const override { return {iterator_->value().data(), iterator_->value().size()}; }
-  Status status() const override { return status_from(iterator_->status()); }
+  Status status() const override { return iterator_->Valid() ? Status() : status_from(iterator_->status()); }
 
  private:
+  const std::string lower_, upper_;
+  const rocksdb::Slice lower_slice_, upper_slice_;
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
@@ -65,7 +74,9 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const s
   table.block_cache = cache;
   table.block_size = 8 * 1024;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-  table.cache_index_and_filter_blocks = true;
+  table.cache_index_and_filter_blocks = true;  // So that memory does not grow with the data.
+  table.cache_index_and_filter_blocks_with_high_priority = true;
+  table.format_version = 5;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   family.compression = rocksdb::kLZ4Compression;
@@ -91,6 +102,10 @@ rocksdb::DBOptions database_options() {
   database.paranoid_checks = true;
   database.info_log_level = rocksdb::WARN_LEVEL;
   database.stats_dump_period_sec = 0;
+  database.bytes_per_sync = 1024 * 1024;  // Compaction writes back evenly, not in one burst beside the log's sync.
+  database.allow_concurrent_memtable_write = false;  // One committer.
+  database.enable_write_thread_adaptive_yield = false;
+  database.avoid_unnecessary_blocking_io = true;
   return database;
 }
 
@@ -106,13 +121,16 @@ class RocksBackend : public Backend {
 
   Status open(const std::string& directory, const RocksOptions& options) {
     TRY(env_.disk().make_directories(directory));
-    auto cache = rocksdb::NewLRUCache(options.block_cache_bytes);
+    // A third for indexes and filters, which a scan must not push out.
+    auto cache = rocksdb::NewLRUCache(options.block_cache_bytes, -1, false, 0.33);
     const rocksdb::ColumnFamilyOptions family = family_options(options, cache);
     // RocksDB insists on a family named "default"; it holds the rows.
     const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {{rocksdb::kDefaultColumnFamilyName, family}, {"work", family}};
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    TRY(status_from(rocksdb::DB::Open(rocksdb::DBOptions(database_options()), directory, descriptors, &handles, &db)));
+    rocksdb::DBOptions settings = database_options();
+    if (options.env != nullptr) settings.env = options.env;
+    TRY(status_from(rocksdb::DB::Open(settings, directory, descriptors, &handles, &db)));
     db_.reset(db);
     families_ = {handles[0], handles[1]};
     return {};
@@ -127,9 +145,8 @@ class RocksBackend : public Backend {
     return std::optional<std::string>(value.ToString());
   }
 
-  std::unique_ptr<Cursor> cursor(Space space, Reach reach) override {
-    return std::make_unique<RocksCursor>(
-        std::unique_ptr<rocksdb::Iterator>(db_->NewIterator(read_options(reach), family(space))));
+  std::unique_ptr<Cursor> cursor(Space space, std::string lower, std::string upper, Reach reach) override {
+    return std::make_unique<RocksCursor>(*db_, family(space), std::move(lower), std::move(upper), reach);
   }
 
   Status write(const std::vector<Write>& batch) override {
@@ -141,11 +158,14 @@ class RocksBackend : public Backend {
     }
     rocksdb::WriteOptions options;
     options.sync = true;
-    Status written = status_from(db_->Write(options, &writes));
-    if (written.ok()) return written;
-    // RocksDB stays stopped after a full disk until it is told to look again.
-    if (!status_from(db_->Resume()).ok()) return written;
     return status_from(db_->Write(options, &writes));
+  }
+
+  // RocksDB stays stopped after a full disk until it is told to look again; it may be doing so by itself (Busy).
+  Status resume() override {
+    const rocksdb::Status resumed = db_->Resume();
+    if (resumed.IsBusy() || resumed.IsShutdownInProgress()) return Status(Code::no_space, "rocksdb: still recovering");
+    return status_from(resumed);
   }
 
   bool reads_beside_writes() const override { return true; }

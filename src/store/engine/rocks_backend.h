@@ -2,8 +2,10 @@
 // rows and one for work marks. write() is one WriteBatch and one sync. Options follow the measurements in docs; a
 // block's checksum is verified whenever it is read.
 //
-// A full disk fails the write with no_space and leaves the database readable; the first write after space is freed
-// resumes it. Any other background error makes it read_only until it is opened again.
+// A full disk fails the write with no_space and leaves the database readable; resume() succeeds once space is freed. A
+// batch that failed so may still be there, whole, after a crash that comes before resume().
+//
+// Calls take more stack than a coroutine has: only on a thread's own.
 #pragma once
 
 #include <memory>
@@ -12,11 +14,16 @@
 #include "runtime/env/env.h"
 #include "store/engine/backend.h"
 
+namespace rocksdb {
+class Env;
+}
+
 namespace hongyan::store {
 
 struct RocksOptions {
   size_t block_cache_bytes = 256 * 1024 * 1024;
   size_t memtable_bytes = 32 * 1024 * 1024;
+  rocksdb::Env* env = nullptr;  // Null: the kernel's files. Tests of failing disks bring their own.
 };
 
 // Blocks: before the scheduler runs, or in a Lane.

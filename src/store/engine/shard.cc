@@ -1,7 +1,9 @@
 #include "store/engine/shard.h"
 
 #include "base/bytes.h"
+#include "runtime/log/log.h"
 #include "store/engine/limits.h"
+#include "store/engine/scan.h"
 
 namespace hongyan::store {
 
@@ -15,16 +17,19 @@ StoreCounters::StoreCounters(runtime::Counters& c)
       failed(c.counter("hongyan_store_failed", "Batches that did not become durable")),
       reads(c.counter("hongyan_store_reads", "Reads")),
       reads_from_disk(c.counter("hongyan_store_reads_from_disk", "Reads that missed the cache")),
+      bytes_written(c.counter("hongyan_store_bytes_written", "Bytes of keys and values written")),
       open_marks(c.counter("hongyan_store_open_marks", "Work marks that are set now", runtime::CounterKind::gauge)),
       batch_us(c.histogram("hongyan_store_batch", "microseconds", "From taking a batch to its sync")) {}
 
 // A group of commits of one caller. Shared: the caller may give up while the committer works on it.
 struct Shard::Pending {
   std::vector<Commit> commits;
+  size_t bytes = 0;
   Order order = Order::any;
   std::string checkpoint_to;  // Instead of commits.
   std::vector<Result<CommitReply>> replies;
   Status checkpoint_status;
+  bool taken = false;
   bool done = false;
   runtime::WaitList waiters;
 };
@@ -32,13 +37,10 @@ struct Shard::Pending {
 namespace {
 
 size_t bytes_of(const Commit& commit) {
-  size_t bytes = 0;
+  size_t bytes = commit.entity.id.size();
   for (const Mutation& mutation : commit.mutations) bytes += mutation.key.size() + mutation.value.size();
   return bytes;
 }
-
-// Leaves the store as it was, so that the next batch may pass.
-bool harmless(Code code) { return code == Code::no_space || code == Code::overloaded; }
 
 }  // namespace
 
@@ -52,12 +54,18 @@ Shard::Shard(Env& env, std::vector<TableSpec> tables, std::unique_ptr<Backend> b
       read_lane_(env.make_lane("store-read", k_read_threads)),
       nursery_(env.scheduler()) {}
 
-Shard::~Shard() { CHECK(closed_); }
+Shard::~Shard() {
+  CHECK(closed_ && nursery_.live() == 0);
+  // An engine may need more stack than a coroutine has, also for closing.
+  env_.scheduler().run_on_thread_stack([&] { backend_.reset(); });
+}
 
 Result<std::unique_ptr<Shard>> Shard::start(Env& env, std::vector<TableSpec> tables, std::unique_ptr<Backend> backend,
                                             uint64_t restore_salt) {
   std::unique_ptr<Shard> shard(new Shard(env, std::move(tables), std::move(backend), restore_salt));
-  if (Status loaded = shard->load_marks(); !loaded.ok()) {
+  Status loaded;
+  env.scheduler().run_on_thread_stack([&] { loaded = shard->load_marks(); });
+  if (!loaded.ok()) {
     shard->closed_ = true;
     return loaded;
   }
@@ -66,7 +74,7 @@ Result<std::unique_ptr<Shard>> Shard::start(Env& env, std::vector<TableSpec> tab
 }
 
 Status Shard::load_marks() {
-  const auto cursor = backend_->cursor(Space::work, Reach::disk);
+  const auto cursor = backend_->cursor(Space::work, "", "", Reach::disk);
   for (cursor->seek(""); cursor->valid(); cursor->next()) {
     const auto key = parse_work_key(cursor->key());
     const auto version = Reader(cursor->value()).u64();
@@ -90,26 +98,53 @@ std::vector<Result<CommitReply>> Shard::commit_many(Call& call, std::vector<Comm
   if (count == 0) return {};
   auto pending = std::make_shared<Pending>();
   pending->commits = std::move(commits);
+  for (const Commit& commit : pending->commits) pending->bytes += bytes_of(commit);
   pending->order = order;
-  if (Status status = enqueue(call, pending); !status.ok()) {
-    return std::vector<Result<CommitReply>>(count, Result<CommitReply>(status));
+  Status status;
+  if (count > k_many_max || (count > 1 && pending->bytes > k_many_bytes_max)) {
+    status = Status(Code::too_large, "store: over 1000 commits or 8 MiB in one call");
+  } else {
+    status = enqueue(call, pending);
   }
+  if (!status.ok()) return std::vector<Result<CommitReply>>(count, Result<CommitReply>(status));
   return std::move(pending->replies);
 }
 
 Status Shard::enqueue(Call& call, const std::shared_ptr<Pending>& pending) {
   if (closed_) return Status(Code::closed, "store: closing");
-  if (failed_) return Status(Code::read_only, "store: stopped after an I/O error");
-  if (queued_commits_ + pending->commits.size() > k_queued_commits_max && !queue_.empty()) {
-    counters_.refused.add(1);
+  if (refused_for_now()) return health_;
+  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
+  if (queued_commits_ + pending->commits.size() > k_queued_commits_max ||
+      queued_bytes_ + pending->bytes > k_queued_bytes_max) {
+    counters_.refused.add(static_cast<int64_t>(pending->commits.size()));
     return Status(Code::overloaded, "store: too many commits wait");
   }
-  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
   queued_commits_ += pending->commits.size();
+  queued_bytes_ += pending->bytes;
   queue_.push_back(pending);
   queue_news_.wake_one();
-  while (!pending->done) TRY(pending->waiters.wait(call.deadline));
+  return wait_for(call, *pending);
+}
+
+Status Shard::wait_for(Call& call, Pending& pending) {
+  while (!pending.done) {
+    const Status waited = pending.waiters.wait(call.deadline);
+    if (waited.ok() || pending.done) continue;
+    if (!pending.taken) {
+      // Nobody waits for it any more, so it is dropped before any work is done.
+      std::erase_if(queue_, [&](const auto& queued) { return queued.get() == &pending; });
+      queued_commits_ -= pending.commits.size();
+      queued_bytes_ -= pending.bytes;
+    }
+    return waited;
+  }
   return {};
+}
+
+// A full disk is tried again now and then by a commit that comes along.
+bool Shard::refused_for_now() const {
+  if (health_.ok()) return false;
+  return health_.code() != Code::no_space || env_.now() - retried_at_ < k_resume_interval;
 }
 
 void Shard::run_committer() {
@@ -117,16 +152,47 @@ void Shard::run_committer() {
     while (queue_.empty() && !closed_) queue_news_.wait_uncancellable();
     if (queue_.empty()) return;
     const std::vector<std::shared_ptr<Pending>> batch = take();
-    Moment moment{.utc_ms = env_.utc_ms(), .entropy = env_.random_u64(), .restore_salt = restore_salt_};
-    std::vector<Write> written;
+    const Moment moment{.utc_ms = env_.utc_ms(), .entropy = env_.random_u64(), .restore_salt = restore_salt_};
+    const bool resume = !health_.ok();
     const runtime::Time begun = env_.now();
-    commit_lane_->run([&] { execute(batch, moment, written); });
-    counters_.batch_us.record(std::chrono::duration_cast<std::chrono::microseconds>(env_.now() - begun).count());
-    apply_marks(written);
-    for (const auto& pending : batch) {
-      pending->done = true;
-      pending->waiters.wake_all();
+    Outcome outcome;
+    if (refused_for_now()) {
+      outcome.status = health_;  // What waited when the disk failed.
+      for (const auto& pending : batch) {
+        pending->checkpoint_status = health_;
+        pending->replies.assign(pending->commits.size(), Result<CommitReply>(health_));
+      }
+    } else {
+      commit_lane_->run([&] { outcome = execute(batch, moment, resume); });
+      counters_.batch_us.record(std::chrono::duration_cast<std::chrono::microseconds>(env_.now() - begun).count());
     }
+    finish(batch, std::move(outcome));
+  }
+}
+
+void Shard::finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome) {
+  if (outcome.status.ok()) {
+    health_ = {};
+    if (!outcome.written.empty()) counters_.batches.add(1);
+    counters_.rows_written.add(static_cast<int64_t>(outcome.written.size()));
+    for (const Write& write : outcome.written) {
+      counters_.bytes_written.add(static_cast<int64_t>(write.key.size() + (write.value ? write.value->size() : 0)));
+    }
+    apply_marks(outcome.written);
+  } else {
+    counters_.failed.add(1);
+    if (health_.ok()) env_.log().error("store: commits fail: {}", outcome.status.detail());
+    retried_at_ = env_.now();
+    health_ = outcome.status.code() == Code::no_space
+                  ? outcome.status
+                  : Status(Code::read_only, "store: stopped by an error of the disk: " + outcome.status.detail());
+  }
+  for (const auto& pending : batch) {
+    for (const Result<CommitReply>& reply : pending->replies) {
+      if (reply.ok() && reply->committed) counters_.commits.add(1);
+    }
+    pending->done = true;
+    pending->waiters.wake_all();
   }
 }
 
@@ -136,24 +202,23 @@ std::vector<std::shared_ptr<Shard::Pending>> Shard::take() {
   size_t bytes = 0;
   while (!queue_.empty()) {
     Pending& next = *queue_.front();
-    size_t next_bytes = 0;
-    for (const Commit& commit : next.commits) next_bytes += bytes_of(commit);
-    const bool full = commits + next.commits.size() > k_batch_commits_max || bytes + next_bytes > k_batch_bytes_max;
+    const bool full = commits + next.commits.size() > k_batch_commits_max || bytes + next.bytes > k_batch_bytes_max;
     if (!batch.empty() && full) break;
     commits += next.commits.size();
-    bytes += next_bytes;
+    bytes += next.bytes;
+    next.taken = true;
     batch.push_back(std::move(queue_.front()));
     queue_.pop_front();
   }
   queued_commits_ -= commits;
+  queued_bytes_ -= bytes;
   return batch;
 }
 
-// On the commit lane's thread: touches nothing of the shard but the backend, the tables and atomic counters.
-void Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, std::vector<Write>& written) {
+// On the commit lane's thread: touches nothing of the shard but the backend and the tables.
+Shard::Outcome Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume) {
   Evaluation evaluation(tables_, *backend_, moment);
   for (const auto& pending : batch) {
-    if (!pending->checkpoint_to.empty()) continue;
     bool stopped = false;
     for (const Commit& commit : pending->commits) {
       if (stopped) {
@@ -165,26 +230,15 @@ void Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment m
       stopped = pending->order == Order::in_order && (!reply.ok() || !reply->committed);
     }
   }
-  written = evaluation.take_writes();
-  const Status status = written.empty() ? Status() : backend_->write(written);
-  if (status.ok()) {
-    counters_.batches.add(1);
-    counters_.rows_written.add(static_cast<int64_t>(written.size()));
-  } else {
-    counters_.failed.add(1);
-    failed_ = !harmless(status.code());
-    written.clear();
-  }
+  Outcome outcome{.status = {}, .written = evaluation.take_writes()};
+  if (resume) outcome.status = backend_->resume();
+  if (outcome.status.ok() && !outcome.written.empty()) outcome.status = backend_->write(outcome.written);
   for (const auto& pending : batch) {
-    if (!pending->checkpoint_to.empty()) {
-      pending->checkpoint_status = backend_->checkpoint(pending->checkpoint_to);
-      continue;
-    }
-    for (Result<CommitReply>& reply : pending->replies) {
-      if (!status.ok()) reply = status;
-      else if (reply.ok() && reply->committed) counters_.commits.add(1);
-    }
+    // Even one that was refused may have been so for what this batch did not keep.
+    if (!outcome.status.ok()) pending->replies.assign(pending->commits.size(), Result<CommitReply>(outcome.status));
+    if (!pending->checkpoint_to.empty()) pending->checkpoint_status = backend_->checkpoint(pending->checkpoint_to);
   }
+  return outcome;
 }
 
 void Shard::apply_marks(const std::vector<Write>& written) {
@@ -204,37 +258,67 @@ void Shard::apply_marks(const std::vector<Write>& written) {
   }
 }
 
-// From memory at once, on the thread's own stack: RocksDB takes more than a coroutine has.
-template <typename Reply, typename Function>
-Result<Reply> Shard::read_from(const Function& function) {
+// From memory at once, on the thread's own stack: RocksDB takes more than a coroutine has. What needs the disk or is
+// long begins again in a lane; so does everything where reads can't run beside writes.
+template <typename Scan, typename Make>
+Status Shard::scan(Call& call, std::unique_ptr<Scan>& scan, const Make& make) {
   counters_.reads.add(1);
-  std::optional<Result<Reply>> reply;
-  if (backend_->reads_beside_writes()) {
-    env_.scheduler().run_on_thread_stack([&] { reply.emplace(function(Reach::memory)); });
-    if (reply->code() != Code::busy) return std::move(*reply);
+  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
+  const bool beside = backend_->reads_beside_writes();
+  Status status;
+  if (beside) {
+    env_.scheduler().run_on_thread_stack([&] {
+      scan = make(Reach::memory);
+      status = scan->step(k_inline_rows_max);
+      if (!status.ok() || !scan->finished()) scan.reset();
+    });
+    if (scan != nullptr || (!status.ok() && status.code() != Code::busy)) return status;
     counters_.reads_from_disk.add(1);
-    read_lane_->run([&] { reply.emplace(function(Reach::disk)); });
-    return std::move(*reply);
   }
-  // Beside no writes: in their lane, between them.
-  commit_lane_->run([&] { reply.emplace(function(Reach::disk)); });
-  return std::move(*reply);
+  const auto finished = [&] { return scan != nullptr && scan->finished(); };
+  while (!finished()) {
+    // Where writes wait for it, a scan is not cut: it would not be of one moment.
+    (beside ? read_lane_ : commit_lane_)->run([&] {
+      if (scan == nullptr) scan = make(Reach::disk);
+      status = scan->step(beside ? k_lane_rows_max : SIZE_MAX);
+      if (!status.ok()) scan.reset();
+    });
+    if (!status.ok()) return status;
+    if (!finished() && env_.now() >= call.deadline) {
+      env_.scheduler().run_on_thread_stack([&] { scan.reset(); });
+      return Status(Code::deadline, "store: the read took too long");
+    }
+  }
+  return status;
 }
 
-Result<ReadReply> Shard::read(Call&, const Read& read) {
-  return read_from<ReadReply>([&](Reach reach) { return read_rows(*backend_, tables_, read, reach, restore_salt_); });
+Result<ReadReply> Shard::read(Call& call, const Read& read) {
+  TRY(check_read(tables_, read));
+  std::unique_ptr<ReadScan> reader;
+  TRY(scan(call, reader, [&](Reach reach) {
+    return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_);
+  }));
+  return reader->take();
 }
 
 std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read> reads) {
   std::vector<Result<ReadReply>> replies;
+  if (reads.size() > k_many_max) {
+    replies.assign(reads.size(), Result<ReadReply>(Status(Code::too_large, "store: over 1000 reads in one call")));
+    return replies;
+  }
   replies.reserve(reads.size());
   for (const Read& one : reads) replies.push_back(read(call, one));
   return replies;
 }
 
-Result<ChangesReply> Shard::changes(Call&, const EntityId& entity, uint64_t since, size_t rows_max) {
-  return read_from<ChangesReply>(
-      [&](Reach reach) { return read_changes(*backend_, tables_, entity, since, rows_max, reach, restore_salt_); });
+Result<ChangesReply> Shard::changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) {
+  TRY(check_changes(tables_, entity));
+  std::unique_ptr<ChangesScan> reader;
+  TRY(scan(call, reader, [&](Reach reach) {
+    return std::make_unique<ChangesScan>(*backend_, entity, since, rows_max, reach, restore_salt_);
+  }));
+  return reader->take();
 }
 
 Result<std::vector<Work>> Shard::scan_work(Call&, WorkTag tag, const EntityId* after, size_t rows_max) {
@@ -269,8 +353,7 @@ void Shard::close() {
   queue_news_.wake_all();
   for (auto& [tag, work] : work_) work.news.wake_all();
   if (Scheduler::in_coroutine()) {
-    Call call;
-    (void)nursery_.join(call).ok();
+    nursery_.cancel_and_join();  // The committer's waits can't be cancelled: it finishes.
   } else {
     while (nursery_.live() > 0) env_.scheduler().run_ready();
   }

@@ -4,8 +4,9 @@
 // when the disk must be asked.
 //
 // Limits: limits.h. A commit whose deadline passes while it is under way fails with Code::deadline and may have
-// happened. After an I/O error the shard answers read_only until it is opened again; after no_space it goes on trying.
-// Owning thread only. close() before destruction.
+// happened; one that still waited then leaves no trace. When the disk is full, commits fail with no_space, whole, until
+// there is room. When it fails, what it holds is unknown: read_only until the store is opened again. Reads go on.
+// Owning thread only. close() before destruction, after the last call has come back.
 #pragma once
 
 #include <deque>
@@ -32,6 +33,7 @@ struct StoreCounters {
   runtime::Counter& failed;       // Writes that did not become durable.
   runtime::Counter& reads;
   runtime::Counter& reads_from_disk;
+  runtime::Counter& bytes_written;
   runtime::Counter& open_marks;
   runtime::Histogram& batch_us;   // From taking a batch to its sync.
 };
@@ -53,6 +55,8 @@ class Shard : public Store {
 
   // A consistent copy of the data while the shard serves.
   Status checkpoint(Call& call, const std::string& directory);
+  // Ok, or why commits are refused now: no_space, read_only.
+  Status health() const { return health_; }
   // Finishes what waits, then ends the committer. Commits fail with Code::closed from now on.
   void close();
 
@@ -68,11 +72,18 @@ class Shard : public Store {
   Status load_marks();
   void run_committer();
   std::vector<std::shared_ptr<Pending>> take();
-  void execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, std::vector<Write>& written);
+  struct Outcome {
+    Status status;
+    std::vector<Write> written;
+  };
+  Outcome execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume);
+  void finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome);
+  bool refused_for_now() const;
   void apply_marks(const std::vector<Write>& written);
   Status enqueue(Call& call, const std::shared_ptr<Pending>& pending);
-  template <typename Reply, typename Function>
-  Result<Reply> read_from(const Function& function);
+  Status wait_for(Call& call, Pending& pending);
+  template <typename Scan, typename Make>
+  Status scan(Call& call, std::unique_ptr<Scan>& scan, const Make& make);
 
   Env& env_;
   Tables tables_;
@@ -83,10 +94,12 @@ class Shard : public Store {
   std::unique_ptr<runtime::Lane> read_lane_;
   std::deque<std::shared_ptr<Pending>> queue_;
   size_t queued_commits_ = 0;
+  size_t queued_bytes_ = 0;
   runtime::WaitList queue_news_;
   std::map<WorkTag, TagWork> work_;
   bool closed_ = false;
-  bool failed_ = false;
+  Status health_;
+  runtime::Time retried_at_{};  // The last attempt to write to a full disk.
   runtime::Nursery nursery_;
 };
 

@@ -1,0 +1,71 @@
+// The two engines of one node as the conformance suite wants them: opened in a TestEnv, the log engine on its disk in
+// memory, RocksDB in a temporary directory.
+#pragma once
+
+#include <stdlib.h>
+
+#include <filesystem>
+
+#include "store/engine/conformance.h"
+#include "store/engine/open.h"
+
+namespace hongyan::store::conformance {
+
+// A directory of the machine's disk that goes with its owner.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string name = (std::filesystem::temp_directory_path() / "hongyan-store-XXXXXX").string();
+    CHECK(mkdtemp(name.data()) != nullptr);
+    path_ = name;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+class LocalEngine : public Engine {
+ public:
+  explicit LocalEngine(EngineKind kind) : kind_(kind) { open(); }
+  ~LocalEngine() override { close(); }
+  runtime::TestEnv& env() override { return env_; }
+  Store& store() override { return store_->shard(); }
+  void reopen() override {
+    close();
+    open();
+  }
+
+ private:
+  void close() { store_.reset(); }
+  void open() {
+    OpenOptions options{.directory = directory_.path() + "/store", .tables = tables(), .engine = kind_, .rocks = {}, .log = {}};
+    options.log.log_bytes_max = 64 * 1024;  // So that checkpoints are part of every longer test.
+    options.rocks.block_cache_bytes = 8 << 20;
+    options.rocks.memtable_bytes = 1 << 20;
+    std::filesystem::create_directories(options.directory);  // RocksDB's files are not on Env's disk.
+    auto opened = open_store(env_, std::move(options));
+    CHECK(opened.ok());
+    store_ = std::move(opened).value();
+  }
+
+  EngineKind kind_;
+  TemporaryDirectory directory_;
+  runtime::TestEnv env_;
+  std::unique_ptr<OpenStore> store_;
+};
+
+inline EngineParam log_engine() {
+  return {"log", [] { return std::make_unique<LocalEngine>(EngineKind::log); }};
+}
+inline EngineParam rocks_engine() {
+  return {"rocks", [] { return std::make_unique<LocalEngine>(EngineKind::rocks); }};
+}
+
+}  // namespace hongyan::store::conformance
