@@ -119,7 +119,11 @@ class PresenceImpl : public Presence {
   }
 
   Result<internal::RingResponse> ring(Call&, const internal::RingRequest& request) override {
-    return ring_devices(request.uin(), request.except_device(), request.ring());
+    const std::string_view only = request.only_device();
+    const std::string_view except = request.except_device();
+    return ring_devices(request.uin(), request.ring(), [&](std::string_view device) {
+      return only.empty() ? except.empty() || device != except : device == only;
+    });
   }
 
   // From another user, by a grant: it may say that somebody types and nothing else, in that user's own name.
@@ -127,7 +131,7 @@ class PresenceImpl : public Presence {
     if (request.ring().kind() != model::k_ring_kind_typing) return Status(Code::invalid, "only typing is a signal");
     client::Ring ring = request.ring();
     ring.set_actor(TRY(rpc::caller_of(call)).identity.uin);
-    return ring_devices(request.uin(), {}, ring);
+    return ring_devices(request.uin(), ring, [](std::string_view) { return true; });
   }
 
   Result<internal::WhoResponse> who(Call&, const internal::WhoRequest& request) override {
@@ -143,7 +147,8 @@ class PresenceImpl : public Presence {
  private:
   using Devices = std::map<std::string, Lease, std::less<>>;
 
-  internal::RingResponse ring_devices(uint64_t uin, std::string_view except_device, const client::Ring& ring) {
+  template <typename Wanted>
+  internal::RingResponse ring_devices(uint64_t uin, const client::Ring& ring, const Wanted& wanted) {
     internal::RingResponse response;
     const auto user = users_.find(uin);
     if (user == users_.end()) return response;
@@ -154,7 +159,7 @@ class PresenceImpl : public Presence {
         expired.push_back(lease);
         continue;
       }
-      if (!except_device.empty() && device == except_device) continue;
+      if (!wanted(device)) continue;
       queue_ring(lease, ring);
       ++reached;
     }

@@ -121,6 +121,21 @@ TEST_F(PresenceTest, ring_reaches_all_devices_but_the_one_that_caused_it) {
   EXPECT_EQ(web_.pushes[0].ring().version(), 5u);
 }
 
+TEST_F(PresenceTest, ring_for_one_device_reaches_no_other) {
+  in_coroutine([&] {
+    ASSERT_TRUE(online(k_alice, k_phone, 1, 71).ok());
+    ASSERT_TRUE(online(k_alice, k_laptop, 1, 72).ok());
+    RingRequest request;
+    request.set_uin(k_alice);
+    request.mutable_ring()->set_kind(model::k_ring_kind_logged_out);
+    request.set_only_device(k_laptop);
+    Call call;
+    EXPECT_EQ(presence_->ring(call, request)->reached(), 1u);
+  });
+  ASSERT_EQ(web_.pushes.size(), 1u);
+  EXPECT_EQ(web_.pushes[0].connection(), 72u);
+}
+
 TEST_F(PresenceTest, late_logout_can_not_erase_a_newer_login) {
   in_coroutine([&] {
     ASSERT_TRUE(online(k_alice, k_phone, 1, 71).ok());
