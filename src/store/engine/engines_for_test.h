@@ -2,34 +2,13 @@
 // memory, RocksDB in a temporary directory.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
 
 #include "store/engine/conformance.h"
 #include "store/engine/open.h"
+#include "store/engine/temporary_directory_for_test.h"
 
 namespace hongyan::store::conformance {
-
-// A directory of the machine's disk that goes with its owner.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (std::filesystem::temp_directory_path() / "hongyan-store-XXXXXX").string();
-    CHECK(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 class LocalEngine : public Engine {
  public:

@@ -3,8 +3,8 @@
 // tests; everything must fit in memory.
 //
 // Files in the directory, format 1, never renumber:
-//   log.N         "HYLOG001" · salt(u64), then records
-//   checkpoint.N  "HYCHK001" · salt(u64), then records, the last with an empty payload; it holds all before log.N
+//   log.N         "HYLOG001" · salt(u64) · crc32c(u32) of both, then records
+//   checkpoint.N  "HYCHK001" · the same, then records, the last with an empty payload; it holds all before log.N
 //   record        length(u32) · sequence(u64), from 1 in each file · crc32c(u32) of salt, length, sequence and payload ·
 //                 payload: operations, each space(u8, 0x80: erase) · key(sized) · value(sized, unless erased)
 // What a crash tore at the end of the last log was never answered and is cut off. It is told from damage by what

@@ -59,6 +59,7 @@ bool record_in(std::string_view rest, uint64_t salt, uint64_t sequence) {
 std::string file_head(std::string_view magic, uint64_t salt) {
   std::string out(magic);
   put_u64(out, salt);
+  put_u32(out, crc32c(out));
   return out;
 }
 
@@ -108,7 +109,9 @@ Result<Replayed> replay(const std::string& path, std::string_view content, std::
     result.whole = false;
     return result;
   }
+  // A torn head is shorter. Under a wrong salt everything would look torn.
   const uint64_t salt = Reader(content.substr(magic.size())).u64().value();
+  if (content.substr(0, k_file_head_bytes) != file_head(magic, salt)) return corrupt(path, "its head is damaged");
   result.good_bytes = k_file_head_bytes;
   for (uint64_t sequence = 1; result.good_bytes < content.size(); ++sequence) {
     const std::string_view rest = content.substr(result.good_bytes);

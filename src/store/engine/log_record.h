@@ -15,7 +15,7 @@ namespace hongyan::store {
 
 inline constexpr std::string_view k_log_magic = "HYLOG001";
 inline constexpr std::string_view k_checkpoint_magic = "HYCHK001";
-inline constexpr size_t k_file_head_bytes = 16;
+inline constexpr size_t k_file_head_bytes = 20;
 
 using Map = std::map<std::string, std::string, std::less<>>;
 struct Maps {

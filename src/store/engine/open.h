@@ -3,7 +3,7 @@
 //
 // FORMAT is one line, "hongyan-store 1 rocks"; a newer number is refused with Code::unsupported, never rewritten. A
 // restored directory carries a random salt that changes every entity's incarnation, so that no device takes the old
-// data for the data it knew. Blocks: before the scheduler runs, or in a Lane.
+// data for the data it knew. Opening and closing block the thread.
 #pragma once
 
 #include <memory>

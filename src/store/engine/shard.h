@@ -55,6 +55,7 @@ class Shard : public Store {
 
   // A consistent copy of the data while the shard serves.
   Status checkpoint(Call& call, const std::string& directory);
+  uint64_t restore_salt() const { return restore_salt_; }
   // Ok, or why commits are refused now: no_space, read_only.
   Status health() const { return health_; }
   // Finishes what waits, then ends the committer. Commits fail with Code::closed from now on.
