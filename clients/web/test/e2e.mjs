@@ -255,6 +255,7 @@ const steps = {
     await d.sees('Only two of us');
     await c.page.waitForTimeout(500);
     check(!(await c.texts()).includes('Only two of us'), 'who was removed gets nothing more');
+    await c.page.waitForSelector('.blocker');
     for (const one of [a, b, c, d]) await one.close();
   },
   async 'two tabs stay in step and hand over within a second'() {
@@ -505,6 +506,7 @@ await server.start();
 browser = await launch();
 const wanted = argv.filter((one) => !one.startsWith('--'));
 let failures = 0;
+let passed = 0;
 for (const [name, step] of Object.entries({ ...steps, ...(command ? {} : mock_only) })) {
   if (wanted.length > 0 && !wanted.some((one) => name.includes(one))) continue;
   const start = Date.now();
@@ -512,6 +514,7 @@ for (const [name, step] of Object.entries({ ...steps, ...(command ? {} : mock_on
   try {
     await step();
     check(problems.length === 0, `no errors in the pages: ${problems.join('; ')}`);
+    passed += 1;
     console.log(`ok   ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   } catch (error) {
     failures += 1;
@@ -526,5 +529,5 @@ for (const [name, step] of Object.entries({ ...steps, ...(command ? {} : mock_on
 }
 await browser.close();
 await server.stop();
-console.log(failures === 0 ? 'all passed' : `${failures} failed`);
+console.log(`${passed} passed, ${failures} failed`);
 process.exit(failures === 0 ? 0 : 1);

@@ -111,6 +111,20 @@ describe('two people', () => {
   }, 30_000);
 });
 
+describe('a kind this client does not know', () => {
+  it('is kept and forwarded byte for byte', async () => {
+    const [a, b] = pair();
+    const ann = await new Profile().log_in(a).tab();
+    const content = Buffer.from(Array.from({ length: 300 }, (_, at) => at * 37 % 256)).toString('base64');
+    server.send(b, { conversation: { type: 1, id: a.uin }, clientMsgId: 'strange', kind: 60001, content, digest: 'strange', ext: 'AP8B' });
+    const row = (await until(async () => (await ann.store.page(`1:${b.uin}`, k_top, 10, true)).rows[0]));
+    expect(row.message).toMatchObject({ kind: 60001, content, ext: 'AP8B' });
+    await ann.forward(`1:${a.uin}`, row.message);
+    const copy = await until(async () => (await ann.store.page(`1:${a.uin}`, k_top, 10, true)).rows[0]);
+    expect(copy.message).toMatchObject({ kind: 60001, content, digest: 'strange', ext: 'AP8B', sender: a.uin });
+  });
+});
+
 describe('two tabs of one account', () => {
   it('follow each other, one syncs, and the other takes over within a second', async () => {
     const [a, b] = pair();

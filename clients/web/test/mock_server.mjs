@@ -267,7 +267,7 @@ export class MockServer {
       case 'group/rename': group.name = body.name; this.group_event(group, user.uin, 'group.renamed', [{ name: 'actor', uin: user.uin }, { name: 'name', text: body.name }]); return answer();
       case 'group/add': for (const uin of body.members) if (!group.members.some((member) => member.uin === uin)) group.members.push({ uin, role: 3, joinedMs: String(this.now()) }); this.group_event(group, user.uin, 'group.member_added', [{ name: 'actor', uin: user.uin }, ...body.members.map((uin) => ({ name: 'member', uin }))]); return answer();
       case 'group/remove': group.members = group.members.filter((member) => !body.members.includes(member.uin)); this.group_event(group, user.uin, 'group.member_removed', [{ name: 'actor', uin: user.uin }, ...body.members.map((uin) => ({ name: 'member', uin }))], body.members); return answer();
-      case 'group/leave': group.members = group.members.filter((member) => member.uin !== user.uin); this.group_event(group, user.uin, 'group.member_left', [{ name: 'member', uin: user.uin }]); return {};
+      case 'group/leave': group.members = group.members.filter((member) => member.uin !== user.uin); this.group_event(group, user.uin, 'group.member_left', [{ name: 'actor', uin: user.uin }]); return {};
       default: throw new Failure(14);
     }
   }

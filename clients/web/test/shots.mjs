@@ -16,6 +16,7 @@ mkdirSync(out, { recursive: true });
 
 const browser = await launch();
 let failures = 0;
+let passed = 0;
 for (const name of names.length ? names : Object.keys(scenes)) {
   await with_scene(browser, name, async (page, scene) => {
     const bad = await clipped(page);
@@ -39,8 +40,10 @@ for (const name of names.length ? names : Object.keys(scenes)) {
       }
     }
     if (problems.length > 0) failures += 1;
+    else passed += 1;
     console.log(`${problems.length > 0 ? 'FAIL' : 'ok  '} ${name}${problems.map((one) => `\n     ${one}`).join('')}`);
   });
 }
 await browser.close();
+console.log(`${passed} passed, ${failures} failed`);
 process.exit(failures > 0 ? 1 : 0);

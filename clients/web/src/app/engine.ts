@@ -31,6 +31,7 @@ const k_page = 50;
 const k_typing_every_ms = 4000;
 const k_ring_typing = 1;
 const k_ring_logged_out = 2;
+const k_not_member = 108;
 
 export class Engine {
   readonly wire: Wire;
@@ -166,6 +167,11 @@ export class Engine {
     }));
     this.wake_outbox();
   }
+  // The same content byte for byte, whether this client knows the kind or not.
+  forward(conv: ConvKey, message: MessageJson): Promise<void> {
+    const { kind, content = '', digest = '', ext } = message;
+    return this.send(conv, [{ kind, content, digest }], ext ? { ext } : {});
+  }
   async retry(ids: string[]): Promise<void> {
     await this.store.edit_outbox(ids, (row) => {
       const { error, ...rest } = row;
@@ -251,7 +257,11 @@ export class Engine {
   want_members(id: string, version: number): void {
     if ((this.asked_groups.get(id) ?? -1) >= version) return;
     this.asked_groups.set(id, version);
-    this.refresh_group(id).catch((error) => { if (error instanceof RemoteError && error.transient) this.asked_groups.delete(id); });
+    this.refresh_group(id).catch((error) => {
+      if (!(error instanceof RemoteError)) return;
+      if (error.code === k_not_member) void this.store.leave_group(id);   // Somebody removed me.
+      else if (error.transient) this.asked_groups.delete(id);
+    });
   }
   async refresh_group(id: string): Promise<void> {
     const { group } = await this.wire.call('group/get', { group: id, members: true });

@@ -158,7 +158,13 @@ export class Model {
     const { store } = this.engine;
     try {
       if (change.account) this.account = await store.account();
-      for (const uin of change.contacts ?? []) { const row = await store.contact(uin); if (row) this.contacts.set(uin, row.contact); }
+      for (const uin of change.contacts ?? []) {
+        const row = await store.contact(uin);
+        if (!row) continue;
+        const accepted = this.contacts.get(uin)?.state === k_edge.asked && row.contact.state === k_edge.friend;
+        this.contacts.set(uin, row.contact);
+        if (accepted) this.toast(t('contact.accepted_by', { name: this.name_of(uin) }));
+      }
       for (const uin of change.profiles ?? []) { const row = await store.profile(uin); if (row) this.profiles.set(uin, row.profile); }
       for (const id of change.groups ?? []) { const row = await store.group(id); if (row) this.groups.set(id, row); }
       if ((change.convs?.length ?? 0) > 20) for (const row of await store.conversations()) this.convs.set(row.conv, row);

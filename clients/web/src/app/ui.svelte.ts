@@ -1,7 +1,9 @@
 // Which dialog is open, and the question a dangerous action asks first.
+import type { MessageJson } from '../wire/types';
+
 export type Dialog = { kind: 'add' } | { kind: 'new_group'; with?: string[] } | { kind: 'add_members'; group: string } | { kind: 'password' }
-  | { kind: 'switcher' } | { kind: 'edit'; title: string; label: string; value: string; max: number; empty: boolean; save: (value: string) => Promise<unknown> }
-  | { kind: 'profile' } | { kind: 'shortcuts' } | { kind: 'new_chat' };
+  | { kind: 'switcher'; forward?: MessageJson } | { kind: 'edit'; title: string; label: string; value: string; max: number; empty: boolean; save: (value: string) => Promise<unknown> }
+ ;
 export interface Question { title: string; text: string; action: string; danger: boolean; answer: (yes: boolean) => void }
 
 class Ui {

@@ -37,7 +37,7 @@ export const en = {
   'contact.remove_title': 'Remove {name}?', 'contact.remove_text': 'You will not be able to message each other. Your chat history stays here.',
   'contact.block_title': 'Block {name}?', 'contact.block_text': 'You will not get messages from them. They are not told.',
   'contact.refuse_title': 'Refuse {name}?', 'contact.refuse_text': 'They can ask again later.',
-  'contact.removed': 'Removed', 'contact.accepted': 'You are friends now',
+  'contact.removed': 'Removed', 'contact.accepted': 'You are friends now', 'contact.accepted_by': '{name} accepted your friend request',
 
   'chat.placeholder': 'Write a message', 'chat.send': 'Send', 'chat.emoji': 'Emoji', 'chat.hint': 'Enter sends, Shift Enter makes a new line', 'chat.info': 'Chat details', 'chat.back': 'Back',
   'chat.members': '{count} members', 'chat.typing': 'typing…', 'chat.typing_who': '{name} is typing…', 'chat.new': 'New messages', 'chat.begin': 'This is where it begins.', 'chat.loading': 'Loading…',
@@ -46,7 +46,7 @@ export const en = {
   'chat.pin': 'Pin', 'chat.unpin': 'Unpin', 'chat.mute': 'Mute', 'chat.unmute': 'Unmute', 'chat.hide': 'Remove from list', 'chat.clear': 'Clear history',
   'chat.clear_title': 'Clear this chat?', 'chat.clear_text': 'All messages of this chat disappear from all your devices. The other side keeps theirs.', 'chat.profile': 'Profile', 'chat.read_all': 'Mark as read',
   'state.queued': 'Waiting to be sent', 'state.sending': 'Sending', 'state.sent': 'Sent', 'state.failed': 'Not sent', 'state.retry': 'Try again', 'state.discard': 'Delete', 'state.old': 'Not sent for a week. Try again?',
-  'message.copy': 'Copy', 'message.copied': 'Copied', 'message.recalled': 'Message recalled', 'message.gone': 'Message removed', 'message.unknown': '[Message]', 'message.newer': 'This version can’t show this kind of message.',
+  'message.copy': 'Copy', 'message.copied': 'Copied', 'message.forward': 'Forward', 'message.forward_to': 'Forward to', 'message.forwarded': 'Forwarded', 'message.recalled': 'Message recalled', 'message.gone': 'Message removed', 'message.unknown': '[Message]', 'message.newer': 'This version can’t show this kind of message.',
 
   'group.new': 'New group', 'group.name': 'Group name', 'group.optional': 'optional', 'group.create': 'Create', 'group.pick': 'Pick members', 'group.picked': '{count} picked', 'group.unnamed': 'Group', 'group.members': 'Members', 'group.add': 'Add members', 'group.rename': 'Rename', 'group.leave': 'Leave group', 'group.owner': 'Owner', 'group.admin': 'Admin',
   'group.remove': 'Remove {name}', 'group.remove_title': 'Remove {name} from the group?', 'group.remove_text': 'They will not get new messages.', 'group.leave_title': 'Leave {name}?', 'group.leave_text': 'You will not get new messages. What you have stays here.', 'group.no_friends': 'All your friends are in already, or you have none yet.', 'group.info': 'Group', 'group.id': 'Group id', 'group.need': 'Pick at least one friend.',
@@ -63,7 +63,7 @@ export const en = {
 
   'system.friend.accepted': 'You are friends now. Say hello!', 'system.friend.added': 'You are friends now. Say hello!',
   'system.group.created': '{actor} created the group', 'system.group.member_added': '{actor} added {member}', 'system.group.members_added': '{actor} added {member}',
-  'system.group.member_removed': '{actor} removed {member}', 'system.group.members_removed': '{actor} removed {member}', 'system.group.member_left': '{member} left the group', 'system.group.left': '{member} left the group', 'system.group.renamed': '{actor} renamed the group to “{name}”',
+  'system.group.member_removed': '{actor} removed {member}', 'system.group.members_removed': '{actor} removed {member}', 'system.group.member_left': '{actor} left the group', 'system.group.renamed': '{actor} renamed the group to “{name}”',
 
   'error.other': 'That did not work ({code}).', 'error.unavailable': 'The server can’t be reached. Try again in a moment.', 'error.internal': 'Something went wrong.', 'error.deadline': 'The server takes too long. Try again.', 'error.overloaded': 'The server is busy. Try again in a moment.', 'error.invalid': 'The server did not accept that.', 'error.unauthenticated': 'Log in again, please.', 'error.forbidden': 'You may not do that.', 'error.not_found': 'Not found.', 'error.exists': 'It is there already.', 'error.too_large': 'Too long.', 'error.no_space': 'The server’s disk is full.', 'error.rate_limited': 'Too many tries. Wait a moment.', 'error.name_taken': 'Somebody has this user name already.', 'error.bad_name': 'A user name has 3 to 32 of a–z, 0–9, _ . - and starts with a letter.', 'error.bad_password': 'A password has at least 8 characters.', 'error.wrong_password': 'The user name or the password is wrong.', 'error.not_friend': 'You are not friends (any more): they have to accept you first.', 'error.blocked': 'They do not take messages from you.', 'error.not_member': 'You are not in this group.', 'error.group_full': 'The group is full.', 'error.contacts_full': 'The contact list is full.', 'error.no_request': 'There is no such request any more.', 'error.old_epoch': 'This device was logged out.', 'error.login_disabled': 'This server takes accounts from its own system only.', 'error.owner_must_stay': 'The owner can’t be removed.', 'error.read_only': 'The server takes no changes now.',
 } as const;

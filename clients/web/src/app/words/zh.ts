@@ -39,7 +39,7 @@ export const zh: Record<keyof typeof en, string> = {
   'contact.remove_title': '删除好友“{name}”？', 'contact.remove_text': '你们将不能互发消息，聊天记录会保留在这里。',
   'contact.block_title': '拉黑“{name}”？', 'contact.block_text': '你将不再收到对方的消息，对方不会得到通知。',
   'contact.refuse_title': '拒绝“{name}”？', 'contact.refuse_text': '对方以后还可以再次申请。',
-  'contact.removed': '已删除', 'contact.accepted': '已成为好友',
+  'contact.removed': '已删除', 'contact.accepted': '已成为好友', 'contact.accepted_by': '{name}通过了你的好友申请',
 
   'chat.placeholder': '输入消息', 'chat.send': '发送', 'chat.emoji': '表情', 'chat.hint': 'Enter 发送，Shift Enter 换行', 'chat.info': '聊天详情', 'chat.back': '返回',
   'chat.members': '{count} 位成员', 'chat.typing': '正在输入…', 'chat.typing_who': '{name}正在输入…', 'chat.new': '以下为新消息', 'chat.begin': '聊天从这里开始。', 'chat.loading': '加载中…',
@@ -48,7 +48,7 @@ export const zh: Record<keyof typeof en, string> = {
   'chat.pin': '置顶', 'chat.unpin': '取消置顶', 'chat.mute': '免打扰', 'chat.unmute': '取消免打扰', 'chat.hide': '从列表移除', 'chat.clear': '清空聊天记录',
   'chat.clear_title': '清空聊天记录？', 'chat.clear_text': '此聊天的所有消息将从你的全部设备上消失，对方不受影响。', 'chat.profile': '资料', 'chat.read_all': '标为已读',
   'state.queued': '等待发送', 'state.sending': '发送中', 'state.sent': '已发送', 'state.failed': '未发送', 'state.retry': '重试', 'state.discard': '删除', 'state.old': '一周未能发出，要重试吗？',
-  'message.copy': '复制', 'message.copied': '已复制', 'message.recalled': '消息已撤回', 'message.gone': '消息已移除', 'message.unknown': '[消息]', 'message.newer': '当前版本无法显示这类消息。',
+  'message.copy': '复制', 'message.copied': '已复制', 'message.forward': '转发', 'message.forward_to': '转发给', 'message.forwarded': '已转发', 'message.recalled': '消息已撤回', 'message.gone': '消息已移除', 'message.unknown': '[消息]', 'message.newer': '当前版本无法显示这类消息。',
 
   'group.new': '新建群聊', 'group.name': '群名称', 'group.optional': '选填', 'group.create': '创建', 'group.pick': '选择成员', 'group.picked': '已选 {count} 人', 'group.unnamed': '群聊', 'group.members': '群成员', 'group.add': '添加成员', 'group.rename': '修改群名', 'group.leave': '退出群聊', 'group.owner': '群主', 'group.admin': '管理员',
   'group.remove': '移出{name}', 'group.remove_title': '将“{name}”移出群聊？', 'group.remove_text': '对方将不再收到新消息。', 'group.leave_title': '退出“{name}”？', 'group.leave_text': '你将不再收到新消息，已有的记录会保留在这里。', 'group.no_friends': '你的朋友都已在群里，或还没有朋友。', 'group.info': '群聊', 'group.id': '群 ID', 'group.need': '请至少选择一位朋友。',
@@ -65,7 +65,7 @@ export const zh: Record<keyof typeof en, string> = {
 
   'system.friend.accepted': '你们已成为好友，打个招呼吧！', 'system.friend.added': '你们已成为好友，打个招呼吧！',
   'system.group.created': '{actor}创建了群聊', 'system.group.member_added': '{actor}邀请{member}加入群聊', 'system.group.members_added': '{actor}邀请{member}加入群聊',
-  'system.group.member_removed': '{actor}将{member}移出了群聊', 'system.group.members_removed': '{actor}将{member}移出了群聊', 'system.group.member_left': '{member}退出了群聊', 'system.group.left': '{member}退出了群聊', 'system.group.renamed': '{actor}将群名修改为“{name}”',
+  'system.group.member_removed': '{actor}将{member}移出了群聊', 'system.group.members_removed': '{actor}将{member}移出了群聊', 'system.group.member_left': '{actor}退出了群聊', 'system.group.renamed': '{actor}将群名修改为“{name}”',
 
   'error.other': '操作失败（{code}）。', 'error.unavailable': '无法连接服务器，请稍后再试。', 'error.internal': '出了点问题。', 'error.deadline': '服务器响应太慢，请重试。', 'error.overloaded': '服务器繁忙，请稍后再试。', 'error.invalid': '服务器不接受这个操作。', 'error.unauthenticated': '请重新登录。', 'error.forbidden': '你没有权限这样做。', 'error.not_found': '没有找到。', 'error.exists': '已经存在。', 'error.too_large': '太长了。', 'error.no_space': '服务器磁盘已满。', 'error.rate_limited': '操作太频繁，请稍候。', 'error.name_taken': '这个用户名已被使用。', 'error.bad_name': '用户名为 3–32 位 a–z、0–9、_ . -，以字母开头。', 'error.bad_password': '密码至少 8 位。', 'error.wrong_password': '用户名或密码不正确。', 'error.not_friend': '你们（已）不是好友：需要对方先通过你的申请。', 'error.blocked': '对方不接收你的消息。', 'error.not_member': '你不在这个群里。', 'error.group_full': '群已满员。', 'error.contacts_full': '通讯录已满。', 'error.no_request': '这个申请已不存在。', 'error.old_epoch': '此设备已被登出。', 'error.login_disabled': '此服务器只接受自有系统的账号。', 'error.owner_must_stay': '不能移除群主。', 'error.read_only': '服务器暂时不能写入。',
 };
