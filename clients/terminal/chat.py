@@ -18,7 +18,7 @@ import time
 from typing import Any, Callable, Iterator
 
 import locate
-from client import FRIEND, GROUP, Client, Event, Outcome, number
+from client import FRIEND, GROUP, NO_UNREAD, Client, Event, Outcome, number
 from editor import AnsiScreen, Editor, Keys, make_screen
 from errors import CODES, ClientError, NotLoggedIn, Refused, Unreachable, Usage
 from store import Json, chat_key, conversation_of
@@ -354,7 +354,7 @@ class Chat:
         if not last:
             return ""
         who = "you: " if str(last.get("sender", "")) == self.client.uin and number(last.get("kind")) != 2 else ""
-        return who + one_line(last.get("digest") or "")
+        return who + one_line(plain_text(self.client, last) if number(last.get("kind")) == 2 else last.get("digest") or "")
 
     def _do_open(self, name: str) -> None:
         if not name:
@@ -371,16 +371,23 @@ class Chat:
         self.open, self.shown, self.oldest, self.last_day = chat, set(), 0, ""
         row = self.client.chat(chat)
         self.say("", self.paint("bold", self._rule(self.client.chat_name(chat))))
-        self._first_page(row["unread"], row["read_position"], self.client.stored(chat, PAGE))
+        self._first_page(row["unread"], self.client.stored(chat, max(PAGE, min(200, row["unread"]))))
         self.mute_notice = False
         if self.link_state != "offline":
             self.ask(lambda: self.client.history(chat, PAGE, patience=1), lambda _: self._fill(chat))
 
-    def _first_page(self, unread: int, read_position: int, page: list[Json]) -> None:
-        older = [m for m in page if not unread or number(m.get("position")) <= read_position]
+    def _counts(self, message: Json) -> bool:
+        return str(message.get("sender", "")) != self.client.uin and not number(message.get("flags")) & NO_UNREAD
+
+    def _first_page(self, unread: int, page: list[Json]) -> None:
+        fresh = len(page)  # Where the unread ones begin.
+        while fresh and unread:
+            fresh -= 1
+            unread -= self._counts(page[fresh])
+        older = page[:fresh]
         self._show(older)
         if len(older) < len(page):
-            self.say(self.paint("yellow", self._rule(f"{len(page) - len(older)} new")))
+            self.say(self.paint("yellow", self._rule("new")))
             self._show(page[len(older):])
         self._refresh()
 
@@ -389,7 +396,7 @@ class Chat:
         if chat == self.open:
             if not self.shown:
                 row = self.client.chat(chat)
-                self._first_page(row["unread"], row["read_position"], self.client.stored(chat, PAGE))
+                self._first_page(row["unread"], self.client.stored(chat, PAGE))
                 if not self.shown:
                     self.say(self.paint("dim", "No messages yet. Write the first one."))
             self._refresh()

@@ -638,6 +638,8 @@ class Client:
         if number(message.get("flags")) & NO_LIST:
             return
         row["last"] = {key: message[key] for key in ("key", "sender", "digest", "kind", "state", "serverTimeMs") if key in message}
+        if number(message.get("kind")) == SYSTEM:
+            row["last"]["content"] = message.get("content", "")
         row["time"] = max(row["time"], number(message.get("serverTimeMs")))
         row["hidden"] = False
 

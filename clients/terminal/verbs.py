@@ -333,8 +333,12 @@ class Program:
         rows = self.client.chats()
         now = int(time.time() * 1000)
         table = [[self.client.chat_name(row["chat"]), self.paint("bold", unread_text(row)), moment(row["time"], now),
-                  cut(one_line((row.get("last") or {}).get("digest") or ""), 50)] for row in rows]
+                  cut(self._last(row), 50)] for row in rows]
         self.show({"chats": [chat_json(self.client, row) for row in rows]}, columns(table) or ["no chats yet"])
+
+    def _last(self, row: Json) -> str:
+        last = row.get("last") or {}
+        return plain_text(self.client, last) if number(last.get("kind")) == 2 else one_line(last.get("digest") or "")
 
     def history(self) -> None:
         if self.arguments.limit < 1 or self.arguments.limit > 100:

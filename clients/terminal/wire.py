@@ -235,9 +235,9 @@ class WebSocket:
 
     def receive(self, timeout: float) -> str:
         """The next text. `timeout` is of silence: pings count as signs of life, and are answered here."""
-        self.sock.settimeout(timeout)
         parts: list[bytes] = []
         try:
+            self.sock.settimeout(timeout)
             while True:
                 final, opcode, payload = self._frame()
                 if opcode == 8:
@@ -337,7 +337,7 @@ class Rings:
     def _listen(self) -> None:
         self.socket = WebSocket(self.link)
         try:
-            self.socket.send(json.dumps({"id": "1", "path": "identify", "body": self.identity()}))
+            self.socket.send(json.dumps({"id": "1", "path": "identify", "body": {"base": self.identity()}}))
             while not self.stopping.is_set():
                 try:
                     frame = json.loads(self.socket.receive(self.SILENCE))
