@@ -19,8 +19,8 @@ from typing import Any, Callable, Iterator
 
 import locate
 from client import FRIEND, GROUP, NO_UNREAD, Client, Event, Outcome, number
-from editor import AnsiScreen, Editor, Keys, make_screen
-from errors import CODES, ClientError, NotLoggedIn, Refused, Unreachable, Usage
+from editor import Editor, Keys, make_screen
+from errors import ClientError, NotLoggedIn, Refused, Unreachable
 from store import Json, chat_key, conversation_of
 from text import Paint, clean, clock, columns, cut, day, moment, one_line, pad, width, wrap
 from verbs import CONTACT_STATES, contact_news, plain_text, unread_text, use_colour
@@ -123,9 +123,9 @@ class Chat:
             except Unreachable:
                 self.post(lambda: self._link("offline"))
                 pause = backoff.next()
-            except ClientError as error:
+            except Exception as error:
                 if not (isinstance(error, Refused) and error.transient):
-                    self.post(lambda error=error: self.complain(error))
+                    self.post(lambda error=error: self.complain(_shown(error)))
                 pause = backoff.next()
 
     def _clerk(self) -> None:
@@ -135,8 +135,8 @@ class Chat:
                 job()
             except NotLoggedIn as error:
                 self.post(lambda text=error.text: self._logged_out(text))
-            except ClientError as error:
-                self.post(lambda error=error: self.complain(error))
+            except Exception as error:
+                self.post(lambda error=error: self.complain(_shown(error)))
 
     def ask(self, question: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """The question goes to the clerk, its answer to the main thread."""
@@ -284,7 +284,8 @@ class Chat:
     def _settled(self, outcome: Outcome) -> None:
         row = self.sending.get(outcome.row["client_msg_id"])
         if outcome.error:
-            self.say(self.paint("red", f"not sent: {cut(one_line(outcome.row['digest']), 40)} – {outcome.error.text}"))
+            words = f"not sent: {cut(one_line(outcome.row['digest']), 40)} – {outcome.error.text}"
+            self.say(*(self.paint("red", line) for line in wrap(clean(words), self.screen.columns - 1)))
         if row is not None:
             row["shown_state"] = "not sent; /retry or /drop" if outcome.error else "sent"
 
@@ -548,9 +549,9 @@ class Chat:
             return 0, [c for c in COMMANDS if c.startswith(word)]
         if word == "/group":
             start = before.rfind(" ") + 1
-            options = GROUP_VERBS if start == len("/group ") else self.client.names()
+            options = GROUP_VERBS if start == len("/group ") else self.client.names(groups=False)
         elif word in NAMED:
-            start, options = len(word) + 1, self.client.names()
+            start, options = len(word) + 1, self.client.names(groups=word == "/open")
         else:
             return 0, []
         typed = before[start:].casefold()
@@ -635,8 +636,8 @@ class Chat:
     def _guarded(self, function: Callable[[], None]) -> None:
         try:
             function()
-        except ClientError as error:
-            self.complain(error)
+        except Exception as error:
+            self.complain(_shown(error))
 
     @contextlib.contextmanager
     def _terminal(self) -> Iterator[None]:
@@ -694,6 +695,11 @@ class Chat:
                                                      errors="replace") as file:
             file.writelines(lines)
             os.rename(temporary, self.history_file)
+
+
+def _shown(error: Exception) -> ClientError:
+    """One bad answer must not end a conversation: a bug is said, and the program goes on."""
+    return error if isinstance(error, ClientError) else ClientError(-4, "bug", 6, f"This client stumbled: {error!r}")
 
 
 def welcome(client: Client) -> bool:

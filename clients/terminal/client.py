@@ -83,6 +83,7 @@ class Client:
     def __init__(self, store: Store, link: Link, patience: float = 10.0,
                  sleep: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.time) -> None:
         self.store, self.link, self.patience, self.sleep, self.now = store, link, patience, sleep, now
+        self._kept = False
 
     # ---- requests
 
@@ -127,6 +128,7 @@ class Client:
 
     def _ask(self, path: str, body: Json, timeout: float) -> Json:
         answer = self.link.post(path, body, timeout)
+        self._keep_server()
         base = answer.get("base") or {}
         if base.get("newTicket"):
             with self.store.locked() as store:
@@ -138,6 +140,17 @@ class Client:
             error_class = number(base["class"]) if base.get("class") else None
             raise Refused(code, error_class, one_line(str(base.get("debug", ""))), number(base.get("retryAfterMs")), answer)
         return answer
+
+    def _keep_server(self) -> None:
+        """Which server, and which certificate, once they have answered."""
+        if self._kept:
+            return
+        with self.store.locked() as store:
+            found = {"server": self.link.url, "fingerprint": self.link.fingerprint}
+            if any(store.profile.get(key) != value for key, value in found.items()):
+                store.profile.update(found)
+                store.touch("profile")
+        self._kept = True
 
     def _renew(self, refused: str) -> None:
         """A new ticket by the refresh secret; nothing to do if somebody else has got one meanwhile."""
@@ -214,8 +227,6 @@ class Client:
             account = answer.get("account") or {}
             store.replace("session", {"uin": uin, "ticket": answer.get("ticket", ""), "refresh": answer.get("refresh", ""),
                                       "user_name": (account.get("profile") or {}).get("userName") or user_name})
-            store.profile["server"], store.profile["fingerprint"] = self.link.url, self.link.fingerprint
-            store.touch("profile")
             if account:
                 store.state["account"] = account
                 store.touch("state")
@@ -276,8 +287,9 @@ class Client:
                 return one_line(profile.get("nickname") or store.session.get("user_name") or uin)
             contact = store.state["contacts"].get(uin) or {}
             profile = contact.get("profile") or store.state["people"].get(uin) or {}
-            return one_line(contact.get("remark") or "") or one_line(profile.get("nickname") or "") \
+            shown = one_line(contact.get("remark") or "") or one_line(profile.get("nickname") or "") \
                 or one_line(profile.get("userName") or "") or uin
+            return f"{shown} ({uin})" if shown.casefold() == "you" else shown  # Only I am "you".
 
     def chat_name(self, chat: str) -> str:
         """How to show a conversation; clean."""
@@ -287,12 +299,13 @@ class Client:
                 return one_line((store.state["groups"].get(where["id"]) or {}).get("name") or "") or f"group {where['id']}"
         return self.name(where["id"])
 
-    def names(self) -> list[str]:
+    def names(self, groups: bool = True) -> list[str]:
         """What a person may type for somebody or some group, for completion."""
         with self.store.locked() as store:
             found = [one_line((c.get("profile") or {}).get("userName") or "") for c in store.state["contacts"].values()
                      if number(c.get("state")) in (FRIEND, ASKED, ASKS_ME)]
-            found += [one_line(group.get("name") or "") for group in self._my_groups().values()]
+            if groups:
+                found += [one_line(group.get("name") or "") for group in self._my_groups().values()]
         return sorted({name for name in found if name})
 
     def _my_groups(self) -> dict[str, Json]:
@@ -690,7 +703,8 @@ class Client:
         """True when it changes something a person would see."""
         uin = str(contact.get("uin", ""))
         old = self.store.state["contacts"].get(uin) or {}
-        if not uin or number(old.get("version")) > number(contact.get("version")):
+        contact = {"version": old.get("version", "0"), **contact}  # A removed one may have none: it is how things are now.
+        if not uin or number(old.get("version")) > number(contact["version"]):
             return False
         new = {**contact, "profile": contact.get("profile") or old.get("profile") or {}}
         self.store.state["contacts"][uin] = new

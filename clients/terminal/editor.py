@@ -179,8 +179,7 @@ class AnsiScreen:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write
-        self.cursor_row = 0  # Of the area, counted from its top.
-        self.drawn = False
+        self.drawn: list[int] = []  # Widths of the area's rows down to the cursor's, which counts up to the cursor.
 
     @staticmethod
     def size() -> tuple[int, int]:
@@ -195,9 +194,12 @@ class AnsiScreen:
         self.write("\x1b[?2004h")
 
     def _erase(self) -> str:
+        """A terminal that was made narrower has broken each row into several."""
         if not self.drawn:
             return ""
-        return "\r" + (f"\x1b[{self.cursor_row}A" if self.cursor_row else "") + "\x1b[J"
+        columns = self.columns
+        up = sum(max(1, -(-used // columns)) for used in self.drawn[:-1]) + self.drawn[-1] // columns
+        return "\r" + (f"\x1b[{up}A" if up else "") + "\x1b[J"
 
     def draw(self, above: list[str], status: list[str], prompt: str, editor: Editor) -> None:
         columns, lines = self.size()
@@ -210,7 +212,7 @@ class AnsiScreen:
         out += "\r\n".join(rows)
         up = len(rows) - 1 - cursor_row
         out += (f"\x1b[{up}A" if up else "") + "\r" + (f"\x1b[{cursor_column}C" if cursor_column else "")
-        self.cursor_row, self.drawn = len(status) + cursor_row, True
+        self.drawn = [width(_COLOUR.sub("", row)) for row in status + rows[:cursor_row]] + [cursor_column]
         self.write(out)
 
     @staticmethod
@@ -231,11 +233,11 @@ class AnsiScreen:
 
     def clear(self) -> None:
         self.write("\x1b[H\x1b[2J")
-        self.drawn = False
+        self.drawn = []
 
     def stop(self) -> None:
         self.write(self._erase() + "\x1b[?2004l")
-        self.drawn = False
+        self.drawn = []
 
 
 class DumbScreen:

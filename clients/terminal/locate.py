@@ -62,11 +62,6 @@ def open_client(arguments: argparse.Namespace, patience: float) -> Client:
     elif Link(url).url != known:
         pin = ""  # It was another server's.
     link = Link(url or DEFAULT_SERVER, arguments.fingerprint or pin)
-    with store.locked():  # A server or a pin that was named is kept; a profile knows one server.
-        if (arguments.server or arguments.fingerprint) and (store.profile.get("server"), store.profile.get("fingerprint")) \
-                != (link.url, link.fingerprint):
-            store.profile.update(server=link.url, fingerprint=link.fingerprint)
-            store.touch("profile")
     return Client(store, link, patience)
 
 

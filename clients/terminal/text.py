@@ -159,4 +159,5 @@ class Paint:
 
     def person(self, uin: str, text: str) -> str:
         """One of six colours, always the same for the same person."""
-        return f"\x1b[{31 + int(uin or 0) % 6}m{text}\x1b[0m" if self.on and text else text
+        colours = (32, 33, 34, 35, 36, 95)  # Red is for errors.
+        return f"\x1b[{colours[int(uin or 0) % 6]}m{text}\x1b[0m" if self.on and text else text

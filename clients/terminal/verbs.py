@@ -152,7 +152,7 @@ class Program:
                 print(line, flush=True)
 
     def note(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(f"hongyan: {text}", file=sys.stderr, flush=True)
 
     def password(self, option: str, variable: str, prompt: str, twice: bool = False) -> str:
         """From a file, the environment, or the keyboard; never from the command line, which others can read."""

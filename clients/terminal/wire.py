@@ -13,7 +13,6 @@ import socket
 import ssl
 import struct
 import threading
-import time
 import urllib.parse
 from typing import Any, Callable
 
@@ -330,6 +329,8 @@ class Rings:
                     self.poked.wait(0.5)  # A poll that is answered at once must not become a busy loop.
                     self.poked.clear()
                     continue
+                self._say(False)
+            except Exception:  # A frame of an unexpected shape, or a profile out of reach: as a broken link.
                 self._say(False)
             self.poked.wait(self.backoff.next())
             self.poked.clear()

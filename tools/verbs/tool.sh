@@ -1,4 +1,4 @@
-# Builds and runs one of the programs behind the verbs sim, bench, client, chat, backup and restore.
+# Runs the program behind one of the verbs sim, bench, client, chat, backup and restore; builds it first where it is C++.
 set -euo pipefail
 . "$HY_ROOT/tools/verbs/lib.sh"
 
@@ -7,8 +7,10 @@ shift
 case $verb in
   sim) program=hongyan-sim words=() ;;
   bench) program=hongyan-bench words=() ;;
-  client) program=hongyan-client words=() ;;
-  chat) program=hongyan-client words=(chat) ;;
+  client | chat)
+    command -v python3 >/dev/null || setup build
+    [ "$verb" = client ] || set -- chat "$@"
+    exec python3 "$HY_ROOT/clients/terminal/hongyan_client" "$@" ;;
   backup | restore) program=hongyan-server words=("$verb") ;;
 esac
 

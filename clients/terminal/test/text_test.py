@@ -155,6 +155,18 @@ class Drawing(unittest.TestCase):
         self.assertEqual((screen_of.row, screen_of.column), (5, 3))
 
 
+    def test_a_terminal_made_narrower_is_erased_as_it_broke_the_rows(self):
+        out = []
+        screen = AnsiScreen(out.append)
+        screen.size = lambda: (41, 10)
+        editor = Editor([], lambda _: (0, []))
+        editor.set("x" * 50)
+        screen.draw([], ["s" * 30], "> ", editor)
+        screen.size = lambda: (20, 10)
+        screen.draw([], [], "> ", editor)
+        self.assertTrue(out[-1].startswith("\r\x1b[4A\x1b[J"), out[-1])  # 30 and 40 columns are two rows each now.
+
+
 class System(unittest.TestCase):
     def test_templates_become_sentences_and_garbage_falls_back_to_the_digest(self):
         def field(n, data):
