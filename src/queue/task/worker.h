@@ -3,14 +3,13 @@
 // (Commit::work_done). Marks are durable, so work survives crashes; a handler may run again after it was done, and
 // must be harmless then.
 //
-// A handler that fails is called again after a growing, jittered wait (100 ms .. 30 s), for ever. Work is not ordered
-// between entities. Owning thread only; stop() before destruction.
+// A handler that fails is called again after a growing, jittered wait (100 ms .. 30 s), for ever. One that is content
+// but leaves the mark is too; a mark that was set again meanwhile is due at once. Work is not ordered between entities.
+// Owning thread only; stop() before destruction.
 #pragma once
 
 #include <functional>
 #include <map>
-#include <set>
-#include <string_view>
 
 #include "base/random.h"
 #include "runtime/coro/sync.h"
@@ -36,41 +35,51 @@ class Worker {
   Worker(Env& env, store::Store& store, store::WorkTag tag, Handler handler, WorkerOptions options = {});
   ~Worker();
   void start();
-  // No new work is begun; what runs is cancelled and waited for.
+  // No new work is begun; what runs is cancelled and waited for. Code::deadline: it still runs, call again.
   Status stop(Call& call);
   // Tries everything again now, whatever it is waiting for.
   void nudge();
 
  private:
-  struct Retry {
-    runtime::Time at;
-    runtime::Duration wait;
-    uint64_t done_mark = 0;  // The handler was content with this mark, which stands yet; a newer one is due at once.
+  // An entity that was marked when last seen.
+  struct Entity {
+    runtime::Time first_seen;
+    runtime::Time due{};           // Not before.
+    runtime::Duration wait{};      // Of the last retry.
+    uint64_t content_with = 0;     // The mark the handler succeeded with; a later one does not wait.
+    uint64_t running_for = 0;      // The mark it was called for; 0: it does not run.
+    bool marked_again = false;     // While it ran.
+    uint64_t seen_in_scan = 0;
   };
 
   void run();
+  void watch_marks();
   Status scan(Call& call);
-  bool due(const store::Work& work) const;
-  void begin(const store::Work& work);
+  void look_at(const store::Work& work);
   void handle(const store::Work& work);
-  runtime::Time next_retry() const;
+  void forget_unmarked();
+  runtime::Time next_due() const;
+  bool pause();  // Before another try at a store that failed; false: cancelled.
 
   Env& env_;
   store::Store& store_;
   const store::WorkTag tag_;
   const Handler handler_;
   const WorkerOptions options_;
-  Random random_;
-  std::set<store::EntityId> running_;
-  std::map<store::EntityId, Retry> retries_;
+  Random random_;  // Jitter.
+  std::map<store::EntityId, Entity> known_;
+  int running_ = 0;
+  uint64_t scans_ = 0;
+  runtime::Time scanned_at_{};
   bool started_ = false;
   bool stopping_ = false;
-  bool again_ = false;
-  uint64_t seen_ = 0;
-  runtime::WaitList room_;       // Waits for a handler to end, a retry or a nudge.
+  bool scan_now_ = false;
+  runtime::WaitList news_;  // A mark, the end of a handler, a nudge.
   runtime::Nursery nursery_;
   runtime::Counter& runs_;
   runtime::Counter& failures_;
+  runtime::Counter& backlog_;
+  runtime::Counter& oldest_ms_;
 };
 
 }  // namespace hongyan::task

@@ -2,13 +2,14 @@
 // be torn at any byte. Names are durable after sync_directory, contents after sync, as in a kernel.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "runtime/testing/test_env.h"
+#include "runtime/env/env.h"
 
 namespace hongyan::store {
 
@@ -174,15 +175,5 @@ inline Status FaultDisk::sync_directory(const std::string& path) {
   }
   return {};
 }
-
-// A TestEnv on such a disk, which outlives it.
-class FaultEnv : public runtime::TestEnv {
- public:
-  explicit FaultEnv(FaultDisk& disk, uint64_t seed = 1) : TestEnv(seed), fault_disk_(disk) {}
-  runtime::Disk& disk() override { return fault_disk_; }
-
- private:
-  FaultDisk& fault_disk_;
-};
 
 }  // namespace hongyan::store

@@ -56,8 +56,8 @@ class MapCursor : public Cursor {
 
 class LogBackend : public Backend {
  public:
-  LogBackend(Env& env, std::string directory, LogOptions options)
-      : disk_(env.disk()), directory_(std::move(directory)), options_(options), random_(env.random_u64()) {}
+  LogBackend(runtime::Disk& disk, uint64_t entropy, std::string directory, LogOptions options)
+      : disk_(disk), directory_(std::move(directory)), options_(options), random_(entropy) {}
 
   Status open() {
     TRY(disk_.make_directories(directory_));
@@ -243,8 +243,9 @@ class LogBackend : public Backend {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> open_log_backend(Env& env, const std::string& directory, LogOptions options) {
-  auto backend = std::make_unique<LogBackend>(env, directory, options);
+Result<std::unique_ptr<Backend>> open_log_backend(runtime::Disk& disk, uint64_t entropy, const std::string& directory,
+                                                  LogOptions options) {
+  auto backend = std::make_unique<LogBackend>(disk, entropy, directory, options);
   TRY(backend->open());
   return std::unique_ptr<Backend>(std::move(backend));
 }

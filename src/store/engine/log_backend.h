@@ -24,6 +24,8 @@ struct LogOptions {
   size_t log_bytes_max = 4 * 1024 * 1024;  // Then a checkpoint: opening reads at most this much above the data.
 };
 
-Result<std::unique_ptr<Backend>> open_log_backend(Env& env, const std::string& directory, LogOptions options = {});
+// `entropy`: of salts.
+Result<std::unique_ptr<Backend>> open_log_backend(runtime::Disk& disk, uint64_t entropy, const std::string& directory,
+                                                  LogOptions options = {});
 
 }  // namespace hongyan::store

@@ -5,12 +5,24 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "runtime/coro/sync.h"
+#include "runtime/testing/test_env.h"
 #include "store/engine/fault_disk_for_test.h"
 #include "store/engine/log_record.h"
 #include "store/engine/open.h"
 
 namespace hongyan::store {
 namespace {
+
+// A TestEnv on such a disk, which outlives it.
+class FaultEnv : public runtime::TestEnv {
+ public:
+  explicit FaultEnv(FaultDisk& disk, uint64_t seed = 1) : TestEnv(seed), fault_disk_(disk) {}
+  runtime::Disk& disk() override { return fault_disk_; }
+
+ private:
+  FaultDisk& fault_disk_;
+};
 
 const EntityId k_entity{.table = 1, .id = "e"};
 constexpr uint64_t k_commits = 12;

@@ -84,7 +84,7 @@ Result<std::unique_ptr<OpenStore>> open_blocking(Env& env, OpenOptions options) 
   const uint64_t salt = TRY(restore_salt(disk, options.directory));
   const std::string inside = engine_directory(options.directory, options.engine);
   auto backend = options.engine == EngineKind::rocks ? TRY(open_rocks_backend(env, inside, options.rocks))
-                                                     : TRY(open_log_backend(env, inside, options.log));
+                                                     : TRY(open_log_backend(disk, env.random_u64(), inside, options.log));
   auto shard = TRY(Shard::start(env, std::move(options.tables), std::move(backend), salt));
   return std::make_unique<OpenStore>(std::move(lock).value(), std::move(shard));
 }

@@ -86,6 +86,26 @@ Result<std::optional<Proto>> get(Call& call, Store& store, const EntityId& entit
   return std::optional<Proto>(TRY(parse_row_as<Proto>(*row)));
 }
 
+// Rows of a range as messages, in the order read.
+template <typename Proto>
+struct Scanned {
+  Header header;
+  std::vector<std::pair<Row, Proto>> rows;  // The row's value has moved into the message.
+  bool more = false;                        // As in ReadReply: go on after the last row's key.
+};
+template <typename Proto>
+Result<Scanned<Proto>> scan(Call& call, Store& store, const Read& read) {
+  ReadReply reply = TRY(store.read(call, read));
+  Scanned<Proto> scanned{.header = reply.header, .rows = {}, .more = reply.more};
+  scanned.rows.reserve(reply.rows.size());
+  for (Row& row : reply.rows) {
+    Proto message = TRY(parse_row_as<Proto>(row));
+    row.value.clear();
+    scanned.rows.emplace_back(std::move(row), std::move(message));
+  }
+  return scanned;
+}
+
 // Committed or Code::conflict.
 Result<CommitReply> commit_or_conflict(Call& call, Store& store, Commit commit);
 
