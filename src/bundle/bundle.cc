@@ -21,16 +21,22 @@ template <typename ServiceT>
 class Seat : public rpc::Channel {
  public:
   Seat(Env& env, const Secrets& secrets, const rpc::Revocations& revocations, std::string audience)
-      : guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group", "inbox"}), revocations) {}
+      : audience_(audience), guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group", "inbox"}), revocations) {}
   void take(std::unique_ptr<ServiceT> service) { service_ = std::move(service); }
   ServiceT& service() { return *service_; }
-  void serve(rpc::Service& service) { channel_.emplace(service, &guard_); }
+  void serve(rpc::Service& service) {
+    methods_ = service.methods();
+    channel_.emplace(service, &guard_);
+  }
+  GuardedService guarded() { return {.audience = audience_, .methods = methods_, .channel = this}; }
   Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
     CHECK(channel_.has_value());
     return channel_->call(call, method, request, response);
   }
 
  private:
+  const std::string audience_;
+  std::span<const rpc::MethodInfo> methods_;
   rpc::Guard guard_;
   std::unique_ptr<ServiceT> service_;
   std::optional<rpc::LocalChannel> channel_;
@@ -93,6 +99,10 @@ class BundleImpl : public Bundle {
   IntegratorClients integrator() override {
     return {.account = internal::AccountClient(account_), .device = internal::DeviceClient(device_),
             .contact = internal::ContactClient(contact_), .self = integrator_};
+  }
+  std::vector<GuardedService> guarded() override {
+    return {presence_.guarded(), gate_.guarded(), account_.guarded(), device_.guarded(), contact_.guarded(),
+            inbox_.guarded(), group_.guarded()};
   }
 
  private:

@@ -6,7 +6,10 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "access/presence/presence.h"
 #include "access/web_gate/web_gate.h"
@@ -46,6 +49,13 @@ struct IntegratorClients {
   rpc::ServiceIdentity self;
 };
 
+// A service that other services call, behind its guard.
+struct GuardedService {
+  std::string_view audience;
+  std::span<const rpc::MethodInfo> methods;
+  rpc::Channel* channel;
+};
+
 class Bundle {
  public:
   virtual ~Bundle() = default;
@@ -54,6 +64,8 @@ class Bundle {
   virtual std::string web_address() const = 0;  // With the real port.
   virtual api::Entry& entry() = 0;
   virtual IntegratorClients integrator() = 0;
+  // All of them, for tools and tests that walk every method.
+  virtual std::vector<GuardedService> guarded() = 0;
 };
 
 std::unique_ptr<Bundle> make_bundle(Env& env, store::Store& store, const Secrets& secrets, BundleConfig config);

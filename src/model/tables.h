@@ -33,5 +33,6 @@ inline constexpr uint16_t k_work_edge = 2;
 inline constexpr uint16_t k_work_open_send = 3;
 inline constexpr uint16_t k_work_fan_out = 4;
 inline constexpr uint16_t k_work_retention = 5;
+inline constexpr uint16_t k_work_fan_out_behind = 6;
 
 }  // namespace hongyan::model

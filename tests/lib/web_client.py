@@ -80,7 +80,7 @@ class Client:
         self.user_name, self.password = user_name, password
         self.device_id = base64.b64encode(os.urandom(16)).decode()
         self.ticket, self.refresh, self.snapshot, self.uin = "", "", "", None
-        self.messages, self.contacts, self.conversations, self.resets = [], {}, {}, 0
+        self.messages, self.contacts, self.conversations, self.groups, self.resets = [], {}, {}, [], 0
         self.connection = None
 
     def call(self, path, body=None, timeout=15):
@@ -167,6 +167,8 @@ class Client:
         if "message" in entry:
             if all(m["key"] != entry["message"]["key"] for m in self.messages) or not self.resets:
                 self.messages.append(entry["message"])
+        elif "group" in entry:
+            self.groups.append(entry["group"])
         elif "contact" in entry:
             self.contacts[entry["contact"]["uin"]] = entry["contact"]
         elif "state" in entry:
@@ -175,7 +177,7 @@ class Client:
 
     def texts(self, uin=None):
         return [base64.b64decode(m.get("content", "")).decode() for m in self.messages
-                if uin is None or m["conversation"]["id"] == str(uin)]
+                if m["kind"] == 1 and (uin is None or m["conversation"]["id"] == str(uin))]
 
 
 def befriend(a, b):

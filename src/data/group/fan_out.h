@@ -1,6 +1,14 @@
-// Brings a group's log into its members' inboxes (group_service.h says how). Harmless to repeat: an inbox takes rows
-// of a group only above the last seq it has.
+// Brings a group's log into its members' inboxes. Each member gets all rows it may see, once and in seq order: an inbox
+// takes rows of a group only above the last seq it has, so all of this is harmless to repeat.
+//
+// run() reads the log from the cursor to the head, in rounds of bounded size, and moves the cursor after each. A member
+// whose inbox fails or takes too long is written down as behind (rows 'B') and skipped from then on, so that one member
+// never holds up the others; catch_up() serves those who are behind, is repeated with growing waits until it succeeds,
+// and takes their rows away. Where everybody fails, nothing is written down and run() itself is repeated.
 #pragma once
+
+#include <functional>
+#include <span>
 
 #include "api/internal/inbox.rpc.pb.h"
 #include "data/group/group_table.h"
@@ -15,18 +23,33 @@ struct FanOutCounters {
   runtime::Counter& rounds;
   runtime::Counter& deliveries;
   runtime::Counter& failures;
+  runtime::Counter& fell_behind;
+  runtime::Counter& caught_up;
 };
 
 class FanOut {
  public:
   FanOut(Env& env, store::Store& store, internal::InboxClient inbox, rpc::KeyRing grants, rpc::ServiceIdentity self);
-  // The worker's handler: serves everybody up to the head, then clears the mark.
+  // Handlers of the workers of k_work_fan_out and of k_work_fan_out_behind.
   Status run(Call& call, const store::Work& work);
+  Status catch_up(Call& call, const store::Work& work);
 
  private:
-  Result<std::vector<client::Entry>> read_log(Call& call, uint64_t group, const Loaded& loaded, uint64_t after);
-  Status serve_members(Call& call, uint64_t group, const Loaded& loaded, const std::vector<client::Entry>& entries);
-  Status serve(Call& call, uint64_t group, uint64_t uin, const Member& member, const std::vector<client::Entry>& entries);
+  using Entries = std::vector<client::Entry>;
+  struct Served {
+    size_t tried = 0;
+    std::vector<uint64_t> failed;
+    Status first_failure;
+  };
+  using ServeOne = std::function<Result<bool>(Call& call, uint64_t uin)>;
+
+  Result<Entries> read_log(Call& call, uint64_t group, const Loaded& loaded, uint64_t after);
+  Result<Served> serve_all(Call& call, const std::vector<uint64_t>& uins, const ServeOne& serve_one);
+  // False: none of the entries is for this member.
+  Result<bool> serve(Call& call, uint64_t group, uint64_t uin, const Member& member, const Entries& entries);
+  Result<uint64_t> last_seq_of(Call& call, uint64_t group, uint64_t uin);
+  internal::AppendFromGroupRequest request_for(uint64_t group, uint64_t uin, uint64_t from);
+  Status move_cursor(Call& call, const store::EntityId& entity, uint64_t from, uint64_t to, const Served& served);
 
   Env& env_;
   store::Store& store_;

@@ -54,6 +54,36 @@ client::Message event_message(uint64_t actor, int64_t now_ms, const std::string&
   return message;
 }
 
+// What a client may say in a message, and nothing beside: no limit stands for fields that are not known here, and one
+// row too large for an inbox would hold up its group for ever.
+client::Message stored_message(const client::Message& given, uint64_t sender, const std::string& key, int64_t now_ms) {
+  client::Message message = given;
+  message.DiscardUnknownFields();
+  message.clear_conversation();
+  message.clear_position();
+  message.clear_version();
+  message.clear_revision();
+  message.clear_state();
+  message.set_sender(sender);
+  message.set_key(key);
+  message.set_server_time_ms(now_ms);
+  return message;
+}
+
+struct GroupCounters {
+  explicit GroupCounters(runtime::Counters& c)
+      : created(c.counter("hongyan_group_created", "Groups created")),
+        changes(c.counter("hongyan_group_changes", "Changes of groups: names, members")),
+        messages(c.counter("hongyan_group_messages", "Messages into groups")),
+        duplicates(c.counter("hongyan_group_duplicates", "Messages that were there already")),
+        races(c.counter("hongyan_group_races", "Commits that lost against others' and were decided again")) {}
+  runtime::Counter& created;
+  runtime::Counter& changes;
+  runtime::Counter& messages;
+  runtime::Counter& duplicates;
+  runtime::Counter& races;
+};
+
 class GroupServiceImpl : public Service {
  public:
   GroupServiceImpl(Env& env, GroupDeps deps)
@@ -64,10 +94,20 @@ class GroupServiceImpl : public Service {
         self_(deps.self),
         fan_out_(env, deps.store, std::move(deps.inbox), std::move(deps.grants), std::move(deps.self)),
         worker_(env, deps.store, model::k_work_fan_out,
-                [this](Call& call, const store::Work& work) { return fan_out_.run(call, work); }) {}
+                [this](Call& call, const store::Work& work) { return fan_out_.run(call, work); }),
+        catch_up_(env, deps.store, model::k_work_fan_out_behind,
+                  [this](Call& call, const store::Work& work) { return fan_out_.catch_up(call, work); }),
+        counters_(env.counters()) {}
 
-  void start() override { worker_.start(); }
-  Status stop(Call& call) override { return worker_.stop(call); }
+  void start() override {
+    worker_.start();
+    catch_up_.start();
+  }
+  Status stop(Call& call) override {
+    const Status stopped = worker_.stop(call);
+    const Status caught = catch_up_.stop(call);
+    return stopped.ok() ? caught : stopped;
+  }
 
   Result<internal::GroupResponse> create(Call& call, const internal::CreateGroupRequest& request) override;
   Result<internal::GroupResponse> get(Call& call, const internal::GetGroupRequest& request) override;
@@ -82,6 +122,7 @@ class GroupServiceImpl : public Service {
 
   Result<internal::GroupResponse> change(Call& call, uint64_t uin, uint64_t group, const Plan& plan);
   Result<internal::GroupAppended> append_one(Call& call, uint64_t uin, uint64_t group, const client::Message& message);
+  Result<internal::GroupAppended> duplicate(const store::Row& row, const std::string& key, const std::string& hash);
   Status check_invited(uint64_t uin, const google::protobuf::RepeatedField<uint64_t>& members,
                        const google::protobuf::RepeatedPtrField<std::string>& grants);
   Result<uint64_t> group_of_attempt(Call& call, uint64_t uin, const std::string& client_group_id);
@@ -95,6 +136,8 @@ class GroupServiceImpl : public Service {
   rpc::ServiceIdentity self_;
   FanOut fan_out_;
   task::Worker worker_;
+  task::Worker catch_up_;
+  GroupCounters counters_;
   uint64_t next_id_ = 0;
   uint64_t ids_end_ = 0;
 };
@@ -142,7 +185,11 @@ Result<internal::GroupResponse> GroupServiceImpl::change(Call& call, uint64_t ui
     if (commit.mutations.empty()) return response_of(group, loaded, true);  // It is so already.
     commit.preconditions.push_back(store::entity_at(loaded.header.version));
     const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
-    if (reply.committed) return response_of(group, TRY(load_group(call, store_, group)), true);
+    if (reply.committed) {
+      counters_.changes.add(1);
+      return response_of(group, TRY(load_group(call, store_, group)), true);
+    }
+    counters_.races.add(1);
   }
   return Status(Code::conflict, "the group changes too fast");
 }
@@ -173,8 +220,11 @@ Result<internal::GroupResponse> GroupServiceImpl::create(Call& call, const inter
     join(row, uin == request.uin() ? k_owner : k_member, 0, now_ms);
     commit.mutations.push_back(store::put(member_key(uin), row));
   }
-  TRY(store_.commit(call, std::move(commit)));  // Not committed: an earlier try of this request made it.
-  return response_of(id, TRY(load_group(call, store_, id)), true);
+  const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
+  if (reply.committed) counters_.created.add(1);  // Otherwise an earlier try of this request made it.
+  const Loaded loaded = TRY(load_group(call, store_, id));
+  if (loaded.member(request.uin()) == nullptr) return model::error(ErrorCode::not_member);  // Left it since.
+  return response_of(id, loaded, true);
 }
 
 Result<internal::GroupResponse> GroupServiceImpl::get(Call& call, const internal::GetGroupRequest& request) {
@@ -205,11 +255,15 @@ Result<internal::GroupResponse> GroupServiceImpl::add_members(Call& call, const 
     if (fresh.empty()) return store::Commit{.entity = group_entity(request.group())};
     GroupRow info = loaded.info;
     if (info.member_count() + fresh.size() > model::k_group_members_max) return model::error(ErrorCode::group_full);
+    if (loaded.members.size() + fresh.size() > k_member_rows_max) {
+      return model::error(ErrorCode::group_full, "too many people have been in this group");
+    }
     const int64_t now_ms = env_.utc_ms();
     store::Commit commit = event_commit(request.group(), event_message(request.uin(), now_ms, "group.member_added", "New members joined", fresh));
     for (uint64_t uin : fresh) {
       const auto before = loaded.members.find(uin);
       MemberRow row = before == loaded.members.end() ? MemberRow() : before->second.row;
+      if (row.spans_size() >= k_spans_max) return Status(Code::too_large, "somebody has come and gone too often");
       join(row, k_member, loaded.header.version, now_ms);
       commit.mutations.push_back(store::put(member_key(uin), row));
     }
@@ -249,6 +303,15 @@ Result<internal::GroupResponse> GroupServiceImpl::remove_members(Call& call, con
     return Status(Code::invalid, "1 to 500 members");
   }
   const bool leaves = request.members_size() == 1 && request.members(0) == me;
+  if (leaves) {
+    // Who asks again because an answer was lost is out already.
+    const std::optional<Member> member = TRY(load_member(call, store_, request.group(), me));
+    if (member && !member->in()) {
+      internal::GroupResponse left;
+      left.mutable_group()->set_id(request.group());
+      return left;
+    }
+  }
   return change(call, me, request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
     const uint32_t role = loaded.member(me)->row.role();
     if (!leaves && role != k_owner && role != k_admin) return Status(Code::forbidden, "only the owner and admins remove members");
@@ -298,17 +361,19 @@ Result<internal::GroupAppended> GroupServiceImpl::append_one(Call& call, uint64_
   const std::string hash = api::payload_hash(message);
   for (int i = 0; i < k_tries_max; ++i) {
     const std::optional<Member> member = TRY(load_member(call, store_, group, uin));
-    if (!member || !member->in()) return model::error(ErrorCode::not_member);
+    if (!member) return model::error(ErrorCode::not_member);
+    if (!member->in()) {
+      // A message that was stored before its sender left is answered as stored.
+      const auto had = TRY(store::get_row(call, store_, group_entity(group), dedup_key(key)));
+      if (had) return duplicate(*had, key, hash);
+      return model::error(ErrorCode::not_member);
+    }
     if (message.mention_scope() == 1 && member->row.role() == k_member) {
       return Status(Code::forbidden, "only the owner and admins mention all");
     }
     const int64_t now_ms = env_.utc_ms();
     LogRow row;
-    *row.mutable_message() = message;
-    row.mutable_message()->clear_conversation();
-    row.mutable_message()->set_sender(uin);
-    row.mutable_message()->set_key(key);
-    row.mutable_message()->set_server_time_ms(now_ms);
+    *row.mutable_message() = stored_message(message, uin, key, now_ms);
     DedupRow dedup;
     dedup.set_payload_hash(hash);
     dedup.set_server_time_ms(now_ms);
@@ -316,26 +381,35 @@ Result<internal::GroupAppended> GroupServiceImpl::append_one(Call& call, uint64_
     commit.preconditions = {store::absent(dedup_key(key)), store::row_at(member_key(uin), member->version)};
     commit.mutations = {store::put(log_prefix(), row, store::Mutation::Stamp::key), store::put(dedup_key(key), dedup)};
     const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
-    internal::GroupAppended appended;
-    appended.set_key(key);
-    appended.set_server_time_ms(now_ms);
-    appended.set_seq(reply.header.version);
-    if (reply.committed) return appended;
-    if (reply.failed_precondition != 0 || !reply.present) continue;  // The member row changed: look again.
-    const DedupRow had = TRY(store::parse_row_as<DedupRow>(*reply.present));
-    if (had.payload_hash() != hash) return model::error(ErrorCode::client_msg_id_reused);
-    appended.set_server_time_ms(had.server_time_ms());
-    appended.set_seq(reply.present->version);
-    appended.set_duplicate(true);
-    return appended;
+    if (reply.committed) {
+      counters_.messages.add(1);
+      internal::GroupAppended appended;
+      appended.set_key(key);
+      appended.set_server_time_ms(now_ms);
+      appended.set_seq(reply.header.version);
+      return appended;
+    }
+    if (reply.failed_precondition == 0 && reply.present) return duplicate(*reply.present, key, hash);
+    counters_.races.add(1);  // The member row changed: look again.
   }
   return Status(Code::conflict, "the group changes too fast");
 }
 
-Status add_seen(uint64_t group, const Member& member, const store::Row& row, internal::GroupHistoryResponse& response) {
+Result<internal::GroupAppended> GroupServiceImpl::duplicate(const store::Row& row, const std::string& key, const std::string& hash) {
+  const DedupRow had = TRY(store::parse_row_as<DedupRow>(row));
+  if (had.payload_hash() != hash) return model::error(ErrorCode::client_msg_id_reused);
+  counters_.duplicates.add(1);
+  internal::GroupAppended appended;
+  appended.set_key(key);
+  appended.set_server_time_ms(had.server_time_ms());
+  appended.set_seq(row.version);
+  appended.set_duplicate(true);
+  return appended;
+}
+
+Status add_message(uint64_t group, const store::Row& row, internal::GroupHistoryResponse& response) {
   const auto seq = Reader(std::string_view(row.key).substr(1)).u64();
   if (!seq) return Status(Code::corrupt, "a log row's key");
-  if (!member.sees(*seq)) return {};
   LogRow stored = TRY(store::parse_row_as<LogRow>(row));
   client::Message& message = *response.add_messages();
   message = std::move(*stored.mutable_message());
@@ -345,24 +419,37 @@ Status add_seen(uint64_t group, const Member& member, const store::Row& row, int
   return {};
 }
 
+// Newest first, span by span of what the member may see: what lies between is never read.
 Result<internal::GroupHistoryResponse> GroupServiceImpl::history(Call& call, const internal::GroupHistoryRequest& request) {
   const std::optional<Member> member = TRY(load_member(call, store_, request.group(), request.uin()));
   if (!member) return model::error(ErrorCode::not_member);
   const size_t limit = std::clamp<size_t>(request.limit() == 0 ? 50 : request.limit(), 1, model::k_history_rows_max);
+  const uint64_t newest = request.before_seq() == 0 ? UINT64_MAX - 1 : request.before_seq() - 1;
   internal::GroupHistoryResponse response;
-  std::string to = request.before_seq() == 0 ? "M" : log_key(request.before_seq());
-  // What the member may not see is passed over, so that an answer without a row is the end.
-  for (bool more = true; more && response.messages_size() == 0;) {
+  size_t bytes = 0;
+  for (int i = member->row.spans_size(); i-- > 0;) {
+    const Span& span = member->row.spans(i);
+    const uint64_t last = std::min(span.to() == 0 ? UINT64_MAX - 1 : span.to(), newest);
+    if (last <= span.from()) continue;
+    const size_t room = limit - static_cast<size_t>(response.messages_size());
+    if (room == 0 || bytes >= model::k_sync_bytes_max) {
+      response.set_more(true);
+      return response;
+    }
     const store::ReadReply log = TRY(store_.read(call, {.entity = group_entity(request.group()),
-                                                        .from = log_prefix(),
-                                                        .to = to,
+                                                        .from = log_key(span.from() + 1),
+                                                        .to = log_key(last + 1),
                                                         .direction = store::Direction::backward,
-                                                        .rows_max = limit,
-                                                        .bytes_max = model::k_sync_bytes_max}));
-    more = log.more;
-    for (const store::Row& row : log.rows) TRY(add_seen(request.group(), *member, row, response));
-    if (more) to = log.rows.back().key;
-    response.set_more(more);
+                                                        .rows_max = room,
+                                                        .bytes_max = model::k_sync_bytes_max - bytes}));
+    for (const store::Row& row : log.rows) {
+      bytes += row.key.size() + row.value.size();
+      TRY(add_message(request.group(), row, response));
+    }
+    if (log.more) {
+      response.set_more(true);
+      return response;
+    }
   }
   return response;
 }
@@ -399,10 +486,10 @@ Result<uint64_t> GroupServiceImpl::new_id(Call& call) {
     request.set_count(k_ids_leased);
     Call own = self_.as_self(call);
     const internal::LeaseIdsResponse leased = TRY(account_.lease_ids(own, request));
+    ENSURE(leased.count() > 0 && model::is_group(leased.first()) && model::is_group(leased.first() + leased.count() - 1));
     // Another coroutine may have leased meanwhile: its ids are skipped, never shared.
     next_id_ = leased.first();
     ids_end_ = leased.first() + leased.count();
-    ENSURE(model::is_group(next_id_) && leased.count() > 0);
   }
   return next_id_++;
 }

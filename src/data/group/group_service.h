@@ -4,7 +4,8 @@
 // join) is one visible commit and one row of the log, with a work mark; an answer means durable with the mark.
 // Fan-out: one job per group, not per message: the worker reads the log from the cursor to the head and writes each
 // member one commit with all rows the member may see, in seq order; the cursor moves by a silent commit when all have
-// theirs. Members who left get what came before, and the row that says so.
+// theirs. Members who left get what came before, and the row that says so. A member whose inbox fails is caught up apart
+// from the others (fan_out.h).
 // Dedup: by message key, for ever as the rows stand. Errors: not_member, not_found, forbidden, group_full,
 // owner_must_stay, client_msg_id_reused, invalid, too_large, conflict and the store's. Who may call: the policies in
 // api/internal/group.proto; a member's rights follow from its row here.

@@ -3,7 +3,9 @@
 //   'M' · uin      MemberRow, also of those who left
 //   'L' · seq      LogRow; seq = the entity's visible version: every visible commit is one row of the log
 //   'D' · key      DedupRow of a message key
-//   'F'            number: the seq up to which everybody has been served
+//   'F'            number: the seq up to which everybody has been served, but for those who have a row 'B'
+//   'B' · uin      number: the seq up to which this member has been served, whose inbox failed
+//   'G'            number: how often a row 'B' was written
 #pragma once
 
 #include <map>
@@ -25,6 +27,8 @@ std::string log_prefix();
 std::string log_key(uint64_t seq);
 std::string dedup_key(const std::string& message_key);
 std::string cursor_key();
+std::string behind_key(uint64_t uin);
+std::string behind_writes_key();
 
 struct Member {
   MemberRow row;
@@ -34,18 +38,20 @@ struct Member {
   bool sees(uint64_t seq) const;
 };
 
-// A group as it stands: header, info and members, of one read each.
+// A group as it stood at header.version. What commits write silently (cursor, behind) was read after the header.
 struct Loaded {
   store::Header header;
   GroupRow info;
   uint64_t info_version = 0;
   uint64_t cursor = 0;
-  std::map<uint64_t, Member> members;  // Also those who left.
+  int64_t behind_writes = 0;
+  std::map<uint64_t, uint64_t> behind;  // uin -> served up to.
+  std::map<uint64_t, Member> members;   // Also those who left.
 
   const Member* member(uint64_t uin) const;  // Null unless in.
 };
 
-// Code::not_found when there is no such group.
+// Codes: not_found when there is no such group, conflict when it changes all the time.
 Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group);
 Result<std::optional<Member>> load_member(Call& call, store::Store& store, uint64_t group, uint64_t uin);
 

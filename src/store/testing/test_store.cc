@@ -12,6 +12,7 @@ void TestStore::reopen() {
   opened_.reset();
   before = nullptr;
   after = nullptr;
+  before_read = nullptr;
   OpenOptions options;
   options.directory = "data";
   options.engine = EngineKind::log;
@@ -34,7 +35,10 @@ std::vector<Result<CommitReply>> TestStore::commit_many(Call& call, std::vector<
   return below().commit_many(call, std::move(commits), order);
 }
 
-Result<ReadReply> TestStore::read(Call& call, const Read& read) { return below().read(call, read); }
+Result<ReadReply> TestStore::read(Call& call, const Read& read) {
+  if (before_read) TRY(before_read(call, read));
+  return below().read(call, read);
+}
 
 std::vector<Result<ReadReply>> TestStore::read_many(Call& call, std::span<const Read> reads) {
   return below().read_many(call, reads);

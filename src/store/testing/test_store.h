@@ -21,6 +21,7 @@ class TestStore final : public Store {
 
   std::function<Status(Call&, const Commit&)> before;
   std::function<Status(const Commit&)> after;  // The commit is durable; a failure is its lost answer.
+  std::function<Status(Call&, const Read&)> before_read;  // Of read(); a rival may change the rows first.
   int commits = 0;
 
   void reopen();  // Clears the hooks.
