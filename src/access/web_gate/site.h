@@ -8,11 +8,14 @@
 #include <string>
 #include <string_view>
 
-#include "access/web_gate/http.h"
+#include "rpc/http/http.h"
 #include "base/result.h"
 #include "runtime/env/env.h"
 
 namespace hongyan::access {
+
+using rpc::HttpRequest;
+using rpc::HttpResponse;
 
 inline constexpr size_t k_site_bytes_max = 64 * 1024 * 1024;
 inline constexpr size_t k_site_files_max = 4096;

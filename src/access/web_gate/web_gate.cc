@@ -24,7 +24,7 @@ class WebGateImpl : public WebGate {
                 .commands = WebCommands(env, deps.entry, links_, config.poll_max),
                 .site = Site(std::move(deps.site)),
                 .counters = WebCounters(env.counters()),
-                .budget = Budget(config.unfinished_bytes_max),
+                .budget = api::Budget(config.unfinished_bytes_max),
                 .tls = std::move(deps.tls),
                 .ready = std::move(deps.ready)},
         nursery_(env.scheduler()) {}
@@ -71,7 +71,7 @@ class WebGateImpl : public WebGate {
 
   void take(std::unique_ptr<runtime::Stream> stream) {
     const std::string address = stream->peer();
-    const std::string group = is_loopback(address) ? std::string() : api::address_group(address);
+    const std::string group = api::is_loopback(address) ? std::string() : api::address_group(address);
     size_t& mine = by_group_[group];
     if (connections_.size() >= shared_.config.connections_max ||
         (!group.empty() && mine >= shared_.config.connections_per_address_max)) {

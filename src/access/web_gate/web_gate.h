@@ -12,7 +12,7 @@
 #include <memory>
 #include <string>
 
-#include "access/web_gate/http.h"
+#include "rpc/http/http.h"
 #include "access/web_gate/site.h"
 #include "api/gate/entry.h"
 #include "api/gate/link_table.h"
@@ -40,7 +40,7 @@ struct WebGateConfig {
   runtime::Duration idle_limit = std::chrono::seconds(75);      // Between requests; for links, between frames.
   runtime::Duration ping = std::chrono::seconds(30);
   runtime::Duration poll_max = std::chrono::seconds(25);        // Below the timeouts of common proxies.
-  HttpLimits http = {};
+  rpc::HttpLimits http = {};
   size_t link_requests_max = 64;                                // In flight per link.
   size_t link_output_bytes_max = 4 * 1024 * 1024;               // Unread answers; over it the link is cut.
   size_t unfinished_bytes_max = 8 * 1024 * 1024;                // Of all half-received bodies and messages together.

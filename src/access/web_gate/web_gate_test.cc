@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include "access/web_gate/json.h"
+#include "api/json/json.h"
 #include "access/web_gate/testing/web_client.h"
 #include "api/testing/fake_backend.h"
 
@@ -358,7 +358,7 @@ TEST_F(WebGateTest, frame_is_answered_with_its_id) {
     socket.send(R"({"id":"7","path":"send","body":{)" + base() + R"(,"messages":[{"clientMsgId":"m1"}]}})");
     const std::string answer = socket.receive();
     EXPECT_TRUE(answer.starts_with(R"({"id":"7","body":{"base":{"serverTimeMs")")) << answer;
-    EXPECT_TRUE(check_json(answer).ok());
+    EXPECT_TRUE(api::check_json(answer).ok());
   });
 }
 

@@ -82,6 +82,11 @@ std::string address_group(std::string_view peer) {
   return std::string(address.substr(0, end));
 }
 
+bool is_loopback(std::string_view address) {
+  return address.starts_with("127.") || address.starts_with("[::1]") || address == "::1" ||
+         address.starts_with("[::ffff:127.");
+}
+
 Entry::Entry(Env& env, EntryDeps deps, EntryConfig config)
     : env_(env),
       deps_(std::move(deps)),

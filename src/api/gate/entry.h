@@ -137,5 +137,7 @@ client::BaseResponse& base_of_response(rpc::Message& response);
 std::string printable(std::string_view text, size_t bytes_max);
 // The part of an address that limits count by: no port, and of IPv6 the /64 that one customer holds.
 std::string address_group(std::string_view peer);
+// Whether only this machine reaches, or is, that address ("127.0.0.1:8080", "[::1]:8080").
+bool is_loopback(std::string_view address);
 
 }  // namespace hongyan::api

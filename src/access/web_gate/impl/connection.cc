@@ -62,11 +62,6 @@ bool is_json(std::string_view content_type) {
 
 }  // namespace
 
-bool is_loopback(std::string_view address) {
-  return address.starts_with("127.") || address.starts_with("[::1]") || address == "::1" ||
-         address.starts_with("[::ffff:127.");
-}
-
 Connection::Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address)
     : gate_(gate), stream_(std::move(stream)), address_(std::move(address)), unfinished_(gate.budget) {
   gate_.counters.connections.add(1);
@@ -80,7 +75,7 @@ void Connection::run() {
     stream_ = std::move(tls);
     if (!shaken.ok()) return;
   }
-  HttpParser parser(gate_.config.http);
+  rpc::HttpParser parser(gate_.config.http);
   while (read_request(parser)) {
     const Next next = handle(parser);
     if (next == Next::end) return;
@@ -99,7 +94,7 @@ void Connection::wind_down() {
   if (waiting_) stream_->close();
 }
 
-bool Connection::read_request(HttpParser& parser) {
+bool Connection::read_request(rpc::HttpParser& parser) {
   const WebGateConfig& config = gate_.config;
   // A new connection has no right to silence: whoever opens one has something to say.
   const bool fresh = std::exchange(first_, false) || !parser.idle();
@@ -141,7 +136,7 @@ bool Connection::read_request(HttpParser& parser) {
   return unfinished_.resize(0);
 }
 
-Connection::Next Connection::handle(HttpParser& parser) {
+Connection::Next Connection::handle(rpc::HttpParser& parser) {
   const HttpRequest request = parser.take();
   gate_.counters.requests.add(1);
   const HttpResponse response = respond(request);
@@ -201,14 +196,14 @@ HttpResponse Connection::respond_upgrade(const HttpRequest& request) {
 
 HttpResponse Connection::respond_metrics(const HttpRequest& request) {
   const bool proxied = !request.field("x-forwarded-for").empty() || !request.field("forwarded").empty();
-  if (!is_loopback(address_) || proxied) return plain(403, "metrics are for this machine only\n");
+  if (!api::is_loopback(address_) || proxied) return plain(403, "metrics are for this machine only\n");
   HttpResponse response = plain(200, gate_.env.counters().open_metrics());
   response.content_type = k_metrics_type;
   return response;
 }
 
 bool Connection::write(const HttpRequest& request, const HttpResponse& response, bool keep_alive) {
-  std::string bytes = http_head(response, keep_alive);
+  std::string bytes = rpc::http_head(response, keep_alive);
   const bool bodiless = request.method == "HEAD" || response.status == 101 || response.status == 304;
   const std::string_view body = bodiless ? std::string_view()
                                 : response.shared_body.data() != nullptr ? response.shared_body
@@ -236,8 +231,8 @@ bool Connection::write_bytes(std::string_view bytes) {
 // destroy the answer.
 void Connection::refuse(int status) {
   gate_.counters.bad_requests.add(1);
-  HttpResponse response = plain(status, std::string(http_reason(status)) + "\n");
-  if (!write_bytes(http_head(response, false) + response.body)) return;
+  HttpResponse response = plain(status, std::string(rpc::http_reason(status)) + "\n");
+  if (!write_bytes(rpc::http_head(response, false) + response.body)) return;
   Call call = runtime::background_call(gate_.env, k_drain_limit);
   std::vector<char> buffer(k_read_bytes);
   for (size_t drained = 0; drained < k_drain_bytes_max;) {

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "access/web_gate/impl/budget.h"
+#include "api/gate/budget.h"
 #include "access/web_gate/impl/web_commands.h"
 #include "access/web_gate/impl/web_counters.h"
 #include "access/web_gate/impl/web_link.h"
@@ -19,13 +19,11 @@ struct GateShared {
   WebCommands commands;
   Site site;
   WebCounters counters;
-  Budget budget;
+  api::Budget budget;
   std::shared_ptr<runtime::TlsServer> tls;
   std::function<bool()> ready;
   bool stopping = false;
 };
-
-bool is_loopback(std::string_view address);
 
 class Connection {
  public:
@@ -37,8 +35,8 @@ class Connection {
 
  private:
   enum class Next { request, upgrade, end };
-  bool read_request(HttpParser& parser);
-  Next handle(HttpParser& parser);
+  bool read_request(rpc::HttpParser& parser);
+  Next handle(rpc::HttpParser& parser);
   HttpResponse respond(const HttpRequest& request);
   HttpResponse respond_api(const HttpRequest& request, std::string_view command);
   HttpResponse respond_upgrade(const HttpRequest& request);
@@ -51,7 +49,7 @@ class Connection {
   std::unique_ptr<runtime::Stream> stream_;
   std::string address_;
   std::unique_ptr<WebLink> link_;
-  Budget::Share unfinished_;
+  api::Budget::Share unfinished_;
   bool first_ = true;
   bool waiting_ = false;  // For the first byte of a request.
 };

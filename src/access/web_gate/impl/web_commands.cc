@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "access/web_gate/json.h"
+#include "api/json/json.h"
 #include "api/client/login.pb.h"
 #include "api/client/sync.pb.h"
 
@@ -56,7 +56,7 @@ std::string WebCommands::run(Call& call, std::string_view path, std::string_view
     response.reset(command->method->response()->New());
   }
   Status parsed;
-  env_.scheduler().run_on_thread_stack([&] { parsed = message_from_json(json, *request); });
+  env_.scheduler().run_on_thread_stack([&] { parsed = api::message_from_json(json, *request); });
   if (!parsed.ok()) {
     entry_.refuse(parsed, *response);
   } else if (is_poll) {
@@ -100,7 +100,7 @@ void WebCommands::identify(Call& call, rpc::Message& request, const api::Origin&
 
 std::string WebCommands::json_of(rpc::Message& response) {
   Result<std::string> json(Status(Code::internal, "not converted"));
-  env_.scheduler().run_on_thread_stack([&] { json = json_from_message(response); });
+  env_.scheduler().run_on_thread_stack([&] { json = api::json_from_message(response); });
   if (json.ok()) return std::move(json).value();
   return refusal(json.status());
 }
@@ -109,7 +109,7 @@ std::string WebCommands::refusal(const Status& status) {
   BareResponse response;
   entry_.refuse(status, response);
   Result<std::string> json(Status(Code::internal, "not converted"));
-  env_.scheduler().run_on_thread_stack([&] { json = json_from_message(response); });
+  env_.scheduler().run_on_thread_stack([&] { json = api::json_from_message(response); });
   CHECK(json.ok());  // Its strings are ours.
   return std::move(json).value();
 }

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "access/web_gate/json.h"
+#include "api/json/json.h"
 
 namespace hongyan::access {
 
@@ -33,9 +33,9 @@ struct Frame {
 
 Result<Frame> parse_frame(std::string_view text) {
   Frame frame;
-  for (const auto& [name, value] : TRY(json_members(text))) {
-    if (name == "id") frame.id = TRY(plain_string(value));
-    if (name == "path") frame.path = TRY(plain_string(value));
+  for (const auto& [name, value] : TRY(api::json_members(text))) {
+    if (name == "id") frame.id = TRY(api::plain_string(value));
+    if (name == "path") frame.path = TRY(api::plain_string(value));
     if (name == "body") frame.body = value;
   }
   if (frame.id.empty() || frame.id.size() > k_name_bytes_max) return Status(Code::invalid, "id");
@@ -46,7 +46,7 @@ Result<Frame> parse_frame(std::string_view text) {
 }  // namespace
 
 WebLink::WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-                 Budget& budget, runtime::Stream& stream, std::string address)
+                 api::Budget& budget, runtime::Stream& stream, std::string address)
     : env_(env),
       config_(config),
       commands_(commands),
@@ -143,7 +143,7 @@ void WebLink::send(std::string_view text) {
 
 void WebLink::ring(const client::Ring& ring) {
   Result<std::string> json(Status(Code::internal, "not converted"));
-  env_.scheduler().run_on_thread_stack([&] { json = json_from_message(ring); });
+  env_.scheduler().run_on_thread_stack([&] { json = api::json_from_message(ring); });
   if (json.ok()) send(fmt::format("{{\"ring\":{}}}", *json));
 }
 

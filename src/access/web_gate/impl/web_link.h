@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "access/web_gate/impl/budget.h"
+#include "api/gate/budget.h"
 #include "access/web_gate/impl/web_commands.h"
 #include "access/web_gate/impl/web_counters.h"
 #include "access/web_gate/web_socket.h"
@@ -16,7 +16,7 @@ namespace hongyan::access {
 class WebLink : public api::LinkMember {
  public:
   WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-          Budget& budget, runtime::Stream& stream, std::string address);
+          api::Budget& budget, runtime::Stream& stream, std::string address);
   ~WebLink() override;
 
   // Until the link ends. `early`: bytes that came with the handshake.
@@ -45,7 +45,7 @@ class WebLink : public api::LinkMember {
   std::string address_;
   api::Link link_;
   WebSocketCodec codec_;
-  Budget::Share unfinished_;
+  api::Budget::Share unfinished_;
   size_t in_flight_ = 0;
   size_t unsent_bytes_ = 0;      // Handed to the writer.
   bool writing_ = false;

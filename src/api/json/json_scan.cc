@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "access/web_gate/json.h"
 #include "api/client/checks.h"
+#include "api/json/json.h"
 
-namespace hongyan::access {
+namespace hongyan::api {
 
 namespace {
 
@@ -214,4 +214,4 @@ std::string json_quoted(std::string_view text) {
   return out + '"';
 }
 
-}  // namespace hongyan::access
+}  // namespace hongyan::api

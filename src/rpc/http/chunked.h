@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace hongyan::access {
+namespace hongyan::rpc {
 
 class ChunkedDecoder {
  public:
@@ -29,4 +29,4 @@ class ChunkedDecoder {
   size_t trailer_bytes_ = 0;
 };
 
-}  // namespace hongyan::access
+}  // namespace hongyan::rpc

@@ -1,8 +1,8 @@
-#include "access/web_gate/impl/chunked.h"
+#include "rpc/http/chunked.h"
 
 #include <algorithm>
 
-namespace hongyan::access {
+namespace hongyan::rpc {
 
 namespace {
 
@@ -95,4 +95,4 @@ void ChunkedDecoder::end_of_trailer_line() {
   line_.clear();
 }
 
-}  // namespace hongyan::access
+}  // namespace hongyan::rpc

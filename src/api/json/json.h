@@ -1,4 +1,4 @@
-// JSON of the web protocol: a strict scanner that costs no stack, and the protobuf JSON mapping behind it. Nothing
+// JSON as gates speak it: a strict scanner that costs no stack, and the protobuf JSON mapping behind it. Nothing
 // reaches protobuf's parser before the scanner has seen balanced UTF-8 JSON, at most 16 levels deep (messages of the
 // contract need 6) and of at most 10,000 values. Unknown fields are ignored, so that newer clients can talk to older
 // servers. Pure; codes: invalid.
@@ -13,7 +13,7 @@
 
 #include "base/result.h"
 
-namespace hongyan::access {
+namespace hongyan::api {
 
 inline constexpr int k_json_depth_max = 16;
 inline constexpr size_t k_json_values_max = 10'000;  // A group of 500 needs 600; 300,000 would stop the loop for a tenth of a second.
@@ -36,4 +36,4 @@ Result<std::string> json_from_message(const google::protobuf::Message& message);
 // `text` as a JSON string with its quotes.
 std::string json_quoted(std::string_view text);
 
-}  // namespace hongyan::access
+}  // namespace hongyan::api

@@ -7,20 +7,20 @@
 #include <string>
 #include <string_view>
 
-#include "access/web_gate/http.h"
+#include "rpc/http/http.h"
 
 namespace {
 
-constexpr hongyan::access::HttpLimits k_limits = {.header_bytes = 1024, .fields = 20, .body_bytes = 2048};
+constexpr hongyan::rpc::HttpLimits k_limits = {.header_bytes = 1024, .fields = 20, .body_bytes = 2048};
 
 std::string read(std::string_view bytes, size_t piece) {
-  hongyan::access::HttpParser parser(k_limits);
+  hongyan::rpc::HttpParser parser(k_limits);
   std::string seen;
   while (!bytes.empty() && parser.error() == 0) {
     parser.feed(bytes.substr(0, piece));
     bytes.remove_prefix(std::min(piece, bytes.size()));
     while (parser.complete()) {
-      const hongyan::access::HttpRequest request = parser.take();
+      const hongyan::rpc::HttpRequest request = parser.take();
       if (request.body.size() > k_limits.body_bytes || request.fields.size() > k_limits.fields) std::abort();
       seen += request.method + request.target + "|" + request.body + "\n";
       if (request.has_token("connection", "upgrade")) return seen;

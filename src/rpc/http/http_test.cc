@@ -1,12 +1,12 @@
 // Goal: the parser reads what RFC 9112 allows however it is cut, and refuses every shape two parsers could read
 // differently. Method: each text whole, split at every byte, and byte by byte.
-#include "access/web_gate/http.h"
+#include "rpc/http/http.h"
 
 #include <gtest/gtest.h>
 
 #include "base/random.h"
 
-namespace hongyan::access {
+namespace hongyan::rpc {
 namespace {
 
 const std::string k_get = "GET /a?b=1 HTTP/1.1\r\nHost: x\r\nAccept: text/html,  GZIP \r\n\r\n";
@@ -181,4 +181,4 @@ TEST(HttpHead, carries_the_security_headers) {
 }
 
 }  // namespace
-}  // namespace hongyan::access
+}  // namespace hongyan::rpc

@@ -1,11 +1,11 @@
-#include "access/web_gate/http.h"
+#include "rpc/http/http.h"
 
 #include <algorithm>
 #include <charconv>
 
 #include "base/check.h"
 
-namespace hongyan::access {
+namespace hongyan::rpc {
 
 namespace {
 
@@ -176,4 +176,4 @@ bool HttpRequest::has_token(std::string_view lower_name, std::string_view lower_
 
 std::string_view HttpRequest::path() const { return std::string_view(target).substr(0, target.find('?')); }
 
-}  // namespace hongyan::access
+}  // namespace hongyan::rpc

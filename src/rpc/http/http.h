@@ -1,4 +1,4 @@
-// HTTP/1.1 of the web gate: a request parser without I/O and the bytes of a response.
+// HTTP/1.1 for every listener that speaks it: a request parser without I/O and the bytes of a response.
 //
 // The parser takes bytes as they come and gives requests one after the other; bytes behind a request stay for the
 // next (pipelining). It is strict, because a front proxy may read the same bytes: no bare CR or LF, no folded lines,
@@ -13,10 +13,10 @@
 #include <utility>
 #include <vector>
 
-#include "access/web_gate/impl/chunked.h"
 #include "base/result.h"
+#include "rpc/http/chunked.h"
 
-namespace hongyan::access {
+namespace hongyan::rpc {
 
 struct HttpLimits {
   size_t header_bytes = 16 * 1024;
@@ -82,10 +82,11 @@ struct HttpResponse {
   std::string body;
   std::string_view shared_body = {};  // Instead of `body`; outlives the response (site files).
   bool close = false;
+  bool for_browsers = true;  // With the fields that forbid framing, sniffing and foreign scripts.
 };
 
 // The head with every field; the body follows as it is. `length_only`: HEAD.
 std::string http_head(const HttpResponse& response, bool keep_alive);
 std::string_view http_reason(int status);
 
-}  // namespace hongyan::access
+}  // namespace hongyan::rpc

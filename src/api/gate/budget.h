@@ -1,9 +1,10 @@
-// Memory that many connections share: a share grows only while the sum stays below the budget.
+// Memory that many connections share: a share grows only while the sum stays below the budget, so that half-sent
+// requests of strangers can't fill the process. Never waits.
 #pragma once
 
 #include <cstddef>
 
-namespace hongyan::access {
+namespace hongyan::api {
 
 class Budget {
  public:
@@ -35,4 +36,4 @@ class Budget {
   size_t used_ = 0;
 };
 
-}  // namespace hongyan::access
+}  // namespace hongyan::api

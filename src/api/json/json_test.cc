@@ -1,13 +1,13 @@
 // Goal: only JSON reaches protobuf, and the mapping is the documented one. Method: cases of RFC 8259, then every cut
 // of a good text.
-#include "access/web_gate/json.h"
+#include "api/json/json.h"
 
 #include <gtest/gtest.h>
 
 #include "api/client/chat.pb.h"
 #include "runtime/testing/test_env.h"
 
-namespace hongyan::access {
+namespace hongyan::api {
 namespace {
 
 const std::string k_send =
@@ -130,4 +130,4 @@ TEST(JsonQuoted, escapes_what_must_be) {
 }
 
 }  // namespace
-}  // namespace hongyan::access
+}  // namespace hongyan::api

@@ -1,0 +1,68 @@
+// One connection: bytes to frames, frames to answers, pushes between them, and the bounds on what one link may hold.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "access/long_link/long_link.h"
+#include "access/long_link/proxy_logic.h"
+#include "access/long_link/proxy_notify.h"
+#include "api/gate/budget.h"
+#include "runtime/coro/sync.h"
+
+namespace hongyan::access {
+
+// What all connections share.
+struct ProxyShared {
+  Env& env;
+  LongLinkConfig config;
+  api::LinkTable& links;
+  ProxyLogic& logic;
+  LongLinkCounters& counters;
+  api::Budget budget;
+  std::shared_ptr<runtime::TlsServer> tls;
+};
+
+class ProxyConnection {
+ public:
+  ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address);
+  ~ProxyConnection();
+
+  void run();  // Until the link ends.
+  // Takes no more frames; the link ends when what it has queued has left.
+  void close();
+
+ private:
+  bool shake_hands();
+  void read_frames();
+  void drain(std::vector<char>& buffer);
+  // False: the link takes no more.
+  bool take(std::string_view bytes);
+  bool on_frame(Frame frame);
+  void send(uint32_t cmdid, uint32_t seq, std::string_view body);
+  void cut();
+  void wake_writer();
+  void write_output();
+  bool write(std::string_view bytes);
+
+  ProxyShared& proxy_;
+  std::unique_ptr<runtime::Stream> stream_;
+  LinkContext context_;
+  ProxyNotify notify_;
+  FrameParser parser_;
+  api::Budget::Share unfinished_;
+  uint64_t frames_ = 0;
+  size_t in_flight_ = 0;
+  runtime::CondVar fewer_in_flight_;
+  std::string output_;
+  size_t unsent_bytes_ = 0;      // Handed to the writer.
+  bool closing_ = false;
+  bool writing_ = false;
+  bool reader_ended_ = false;
+  runtime::CondVar news_;        // For the writer of a closing link.
+  runtime::Nursery requests_;
+  runtime::Nursery writer_;
+};
+
+}  // namespace hongyan::access

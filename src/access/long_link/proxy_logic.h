@@ -1,0 +1,33 @@
+// What a frame means: a heartbeat, an identify, a command. Keeps nothing between frames but what it puts into the link's
+// context, so that it can be replaced while links stay open.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "access/long_link/frame.h"
+#include "access/long_link/long_link_counters.h"
+#include "api/gate/body_commands.h"
+
+namespace hongyan::access {
+
+// All that is remembered of a link beside its socket.
+struct LinkContext {
+  std::string address;                             // The peer's.
+  std::optional<uint32_t> client_version = {};     // Of its first frame; every frame it gets carries it.
+  api::Link link = {};
+};
+
+class ProxyLogic {
+ public:
+  ProxyLogic(api::BodyCommands& commands, LongLinkCounters& counters) : commands_(commands), counters_(counters) {}
+
+  // The answer's body; may wait, 10 s at most. `member` is where the link's rings go. Not for broken frames.
+  std::string answer(Call& call, const Frame& frame, LinkContext& context, api::LinkMember& member);
+
+ private:
+  api::BodyCommands& commands_;
+  LongLinkCounters& counters_;
+};
+
+}  // namespace hongyan::access
