@@ -177,6 +177,21 @@ class RocksBackend : public Backend {
     return status_from(checkpoint->CreateCheckpoint(directory));
   }
 
+  Result<uint64_t> compact() {
+    uint64_t bytes = 0;
+    rocksdb::CompactRangeOptions all;
+    all.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+    for (rocksdb::ColumnFamilyHandle* family : families_) {
+      TRY(status_from(db_->CompactRange(all, family, nullptr, nullptr)));
+      uint64_t live = 0;
+      if (!db_->GetIntProperty(family, rocksdb::DB::Properties::kLiveSstFilesSize, &live)) {
+        return Status(Code::internal, "rocksdb: no size of files");
+      }
+      bytes += live;
+    }
+    return bytes;
+  }
+
  private:
   rocksdb::ColumnFamilyHandle* family(Space space) const { return families_[static_cast<size_t>(space)]; }
 
@@ -186,6 +201,12 @@ class RocksBackend : public Backend {
 };
 
 }  // namespace
+
+Result<uint64_t> compact_rocks(Env& env, const std::string& directory, RocksOptions options) {
+  RocksBackend backend(env);
+  TRY(backend.open(directory, options));
+  return backend.compact();
+}
 
 Result<std::unique_ptr<Backend>> open_rocks_backend(Env& env, const std::string& directory, RocksOptions options) {
   auto backend = std::make_unique<RocksBackend>(env);

@@ -1,0 +1,58 @@
+// hongyan-bench: `send` and `sync`. Exit status: 0 every floor is met, 1 one is missed or the run failed, 2 wrong usage.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "bench/options.h"
+#include "runtime/os/os_env.h"
+
+namespace {
+
+using hongyan::Env;
+using hongyan::Status;
+using hongyan::bench::Options;
+using hongyan::bench::Report;
+
+int measure(const std::string& name, const std::string& command, const Options& options, bool json,
+            Status (*bench)(Env&, const Options&, Report&)) {
+  const auto env = hongyan::runtime::make_os_env({});
+  Report report("bench " + name, command);
+  const Status status = bench(*env, options, report);
+  if (!status.ok()) {
+    std::fprintf(stderr, "hongyan-bench: %s\n", status.detail().c_str());
+    return 1;
+  }
+  std::fputs(((json ? report.json() : report.table()) + "\n").c_str(), stdout);
+  return report.met() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  options.directory = std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+  bool json = false;
+  CLI::App app{"Measures Hongyan beside a peer or a physical limit, in one run"};
+  app.require_subcommand(1);
+  const auto common = [&](CLI::App* verb) {
+    verb->add_flag("--json", json, "One JSON object instead of a table");
+    verb->add_flag("--quick", options.quick, "A moment of each, to see that it works; the figures mean nothing");
+    verb->add_option("--dir", options.directory, "Directory on the disk to measure; data is made there and removed")->capture_default_str();
+    return verb;
+  };
+  CLI::App* send = common(app.add_subcommand("send", "One to one, 64 senders, to receivers who are online"));
+  send->add_option("--seconds", options.seconds, "Of measuring; half of it is the peer's")->capture_default_str()->check(CLI::Range(1, 3600));
+  send->add_option("--pairs", options.pairs, "Senders, each with a receiver")->capture_default_str()->check(CLI::Range(1, 1000));
+  CLI::App* sync = common(app.add_subcommand("sync", "Catching up after a restart, and the first login"));
+  sync->add_flag("--full", options.full, "10^6 older messages instead of 10^5");
+  sync->add_option("--rounds", options.rounds, "Restarts of the server")->capture_default_str()->check(CLI::Range(1, 1000));
+  CLI11_PARSE(app, argc, argv);
+
+  std::string command = "./hongyan bench";
+  for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
+  hongyan::runtime::set_private_umask();
+  const bool is_send = send->parsed();
+  return measure(is_send ? "send" : "sync", command, options, json,
+                 is_send ? hongyan::bench::bench_send : hongyan::bench::bench_sync);
+}

@@ -1,0 +1,24 @@
+// What the measurements are asked on the command line.
+#pragma once
+
+#include <string>
+
+#include "bench/report.h"
+#include "base/result.h"
+#include "runtime/env/env.h"
+
+namespace hongyan::bench {
+
+struct Options {
+  bool quick = false;      // For function only: figures mean nothing.
+  bool full = false;       // The sizes the floors are stated for, however long it takes to make the data.
+  std::string directory;   // Where data is made: the disk that is measured.
+  double seconds = 20;     // Of measuring, for send; half of it is the peer's.
+  int pairs = 64;          // Senders, each with a receiver of its own.
+  int rounds = 10;         // Restarts, for sync.
+};
+
+Status bench_send(Env& env, const Options& options, Report& report);
+Status bench_sync(Env& env, const Options& options, Report& report);
+
+}  // namespace hongyan::bench

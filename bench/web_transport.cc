@@ -1,0 +1,158 @@
+// A WebSocket of the web protocol (docs/protocol-web.md): one JSON text a frame.
+#include <fmt/format.h>
+
+#include <deque>
+
+#include "access/web_gate/json.h"
+#include "bench/link.h"
+
+namespace hongyan::bench {
+
+namespace {
+
+std::string masked_frame(std::string_view payload) {
+  std::string frame("\x81", 1);
+  if (payload.size() < 126) {
+    frame += static_cast<char>(0x80 | payload.size());
+  } else if (payload.size() < 65536) {
+    frame += static_cast<char>(0x80 | 126);
+    for (int shift : {8, 0}) frame += static_cast<char>(payload.size() >> shift);
+  } else {
+    frame += static_cast<char>(0x80 | 127);
+    for (int shift = 56; shift >= 0; shift -= 8) frame += static_cast<char>(static_cast<uint64_t>(payload.size()) >> shift);
+  }
+  constexpr std::string_view mask = "\x11\x22\x33\x44";
+  frame += mask;
+  for (size_t i = 0; i < payload.size(); ++i) frame += static_cast<char>(payload[i] ^ mask[i % 4]);
+  return frame;
+}
+
+class WebLink : public Link {
+ public:
+  WebLink(Env& env, std::unique_ptr<runtime::Stream> stream) : env_(env), stream_(std::move(stream)) {}
+
+  Status open(Call& call) {
+    TRY(stream_->write(call, "GET /ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                             "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"));
+    size_t end;
+    while ((end = in_.find("\r\n\r\n")) == std::string::npos) TRY(more(call));
+    if (!in_.starts_with("HTTP/1.1 101")) return Status(Code::unavailable, in_.substr(0, end));
+    in_.erase(0, end + 4);
+    return {};
+  }
+
+  Status call(Call& call, std::string_view path, const google::protobuf::Message& request,
+              google::protobuf::Message& response) override {
+    Result<std::string> body = Status(Code::internal, "");
+    env_.scheduler().run_on_thread_stack([&] { body = access::json_from_message(request); });
+    return exchange(call, path, TRY(std::move(body)), &response);
+  }
+
+  // `response` null: only the code counts.
+  Status exchange(Call& call, std::string_view path, std::string_view body, google::protobuf::Message* response) {
+    const std::string id = std::to_string(++last_id_);
+    const std::string frame = masked_frame(fmt::format(R"({{"id":"{}","path":"{}","body":{}}})", id, path, body));
+    ++traffic_.frames_out;
+    traffic_.bytes_out += frame.size();
+    TRY(stream_->write(call, frame));
+    for (;;) {
+      const std::string text = TRY(next_text(call));
+      const auto members = TRY(access::json_members(text));
+      if (!members.empty() && members[0].first == "ring") {
+        ++rings_;
+        continue;
+      }
+      if (members.size() != 2 || members[1].first != "body") return Status(Code::internal, "not an answer: " + text);
+      return answered(members[1].second, response);
+    }
+  }
+
+  Status next_ring(Call& call) override {
+    while (rings_ == 0) {
+      const std::string text = TRY(next_text(call));
+      if (text.starts_with("{\"ring\"")) ++rings_;
+    }
+    rings_ = 0;  // One sync serves them all.
+    return {};
+  }
+
+  const Traffic& traffic() const override { return traffic_; }
+
+ private:
+  Status answered(std::string_view body, google::protobuf::Message* response) {
+    client::PollResponse only_base;
+    google::protobuf::Message& into = response == nullptr ? only_base : *response;
+    Status parsed;
+    env_.scheduler().run_on_thread_stack([&] { parsed = access::message_from_json(body, into); });
+    TRY(parsed);
+    const auto* field = into.GetDescriptor()->FindFieldByName("base");
+    const auto& base = static_cast<const client::BaseResponse&>(into.GetReflection()->GetMessage(into, field));
+    if (base.code() == 0) return {};
+    return Status(static_cast<Code>(base.code()), fmt::format("code {}: {}", base.code(), base.debug()));
+  }
+
+  Status more(Call& call) {
+    char buffer[16 * 1024];
+    const size_t count = TRY(stream_->read(call, buffer));
+    if (count == 0) return Status(Code::closed, "the server closed the link");
+    traffic_.bytes_in += count;
+    in_.append(buffer, count);
+    return {};
+  }
+
+  // The next text frame; pings are counted by the server's idle time only, which a busy link never meets.
+  Result<std::string> next_text(Call& call) {
+    for (;;) {
+      while (in_.size() < 2) TRY(more(call));
+      const int opcode = in_[0] & 0x0f;
+      uint64_t size = static_cast<uint8_t>(in_[1]) & 0x7f;
+      const size_t length_bytes = size == 126 ? 2 : size == 127 ? 8 : 0;
+      while (in_.size() < 2 + length_bytes) TRY(more(call));
+      if (length_bytes > 0) size = 0;
+      for (size_t i = 0; i < length_bytes; ++i) size = size << 8 | static_cast<uint8_t>(in_[2 + i]);
+      while (in_.size() < 2 + length_bytes + size) TRY(more(call));
+      std::string payload = in_.substr(2 + length_bytes, size);
+      in_.erase(0, 2 + length_bytes + size);
+      ++traffic_.frames_in;
+      if (opcode == 1) return payload;
+      if (opcode == 8) return Status(Code::closed, "the server closed the link");
+    }
+  }
+
+  Env& env_;
+  std::unique_ptr<runtime::Stream> stream_;
+  std::string in_;
+  uint64_t last_id_ = 0;
+  int rings_ = 0;
+  Traffic traffic_;
+};
+
+class WebTransport : public Transport {
+ public:
+  WebTransport(Env& env, const ServerProcess& server) : env_(env), server_(server) {}
+  std::string name() const override { return "WebSocket, JSON"; }
+  Result<std::unique_ptr<Link>> connect(Call& call) override {
+    auto link = std::make_unique<WebLink>(env_, TRY(env_.network().connect(call, server_.address("web"))));
+    TRY(link->open(call));
+    return std::unique_ptr<Link>(std::move(link));
+  }
+  Status identify(Call& call, Link& link, const client::BaseRequest& base) override {
+    client::PollRequest request;
+    *request.mutable_base() = base;
+    Result<std::string> body = Status(Code::internal, "");
+    env_.scheduler().run_on_thread_stack([&] { body = access::json_from_message(request); });
+    return static_cast<WebLink&>(link).exchange(call, "identify", TRY(std::move(body)), nullptr);
+  }
+
+ private:
+  Env& env_;
+  const ServerProcess& server_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transport> make_web_transport(Env& env, const ServerProcess& server) {
+  return std::make_unique<WebTransport>(env, server);
+}
+
+}  // namespace hongyan::bench
