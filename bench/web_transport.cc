@@ -3,7 +3,7 @@
 
 #include <deque>
 
-#include "access/web_gate/json.h"
+#include "api/json/json.h"
 #include "bench/link.h"
 
 namespace hongyan::bench {
@@ -44,7 +44,7 @@ class WebLink : public Link {
   Status call(Call& call, std::string_view path, const google::protobuf::Message& request,
               google::protobuf::Message& response) override {
     Result<std::string> body = Status(Code::internal, "");
-    env_.scheduler().run_on_thread_stack([&] { body = access::json_from_message(request); });
+    env_.scheduler().run_on_thread_stack([&] { body = api::json_from_message(request); });
     return exchange(call, path, TRY(std::move(body)), &response);
   }
 
@@ -57,7 +57,7 @@ class WebLink : public Link {
     TRY(stream_->write(call, frame));
     for (;;) {
       const std::string text = TRY(next_text(call));
-      const auto members = TRY(access::json_members(text));
+      const auto members = TRY(api::json_members(text));
       if (!members.empty() && members[0].first == "ring") {
         ++rings_;
         continue;
@@ -83,7 +83,7 @@ class WebLink : public Link {
     client::PollResponse only_base;
     google::protobuf::Message& into = response == nullptr ? only_base : *response;
     Status parsed;
-    env_.scheduler().run_on_thread_stack([&] { parsed = access::message_from_json(body, into); });
+    env_.scheduler().run_on_thread_stack([&] { parsed = api::message_from_json(body, into); });
     TRY(parsed);
     const auto* field = into.GetDescriptor()->FindFieldByName("base");
     const auto& base = static_cast<const client::BaseResponse&>(into.GetReflection()->GetMessage(into, field));
@@ -140,7 +140,7 @@ class WebTransport : public Transport {
     client::PollRequest request;
     *request.mutable_base() = base;
     Result<std::string> body = Status(Code::internal, "");
-    env_.scheduler().run_on_thread_stack([&] { body = access::json_from_message(request); });
+    env_.scheduler().run_on_thread_stack([&] { body = api::json_from_message(request); });
     return static_cast<WebLink&>(link).exchange(call, "identify", TRY(std::move(body)), nullptr);
   }
 

@@ -20,6 +20,8 @@ while [ $# -gt 0 ]; do
   shift
 done
 server=$HY_ROOT/build/bin/hongyan-server
+# These are the terminal client's; the server refuses what it does not know.
+unset HONGYAN_SERVER HONGYAN_PROFILE HONGYAN_PASSWORD HONGYAN_NEW_PASSWORD
 
 if [ -n "$help" ]; then
   cat <<'TEXT'
