@@ -6,7 +6,7 @@
 #include <set>
 
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/engine/testing/log_store.h"
 
 namespace hongyan::task {
 namespace {
@@ -22,9 +22,7 @@ class WorkerTest : public ::testing::Test {
   void SetUp() override { open(); }
   void open() {
     opened_.reset();
-    auto opened = store::open_store(env_, {.directory = "/data", .tables = {{.id = 1, .name = "t"}}, .engine = store::EngineKind::log, .rocks = {}, .log = {}});
-    ASSERT_TRUE(opened.ok());
-    opened_ = std::move(*opened);
+    opened_ = store::open_log_store(env_, {{.id = 1, .name = "t"}});
   }
   store::Store& store() { return opened_->shard(); }
   void run(const std::function<void()>& body) {

@@ -1,9 +1,9 @@
 // The conformance suite on the engines of one node.
-#include "store/engine/conformance.h"
-#include "store/engine/conformance_history.h"
-#include "store/engine/conformance_model.h"
-#include "store/engine/conformance_work.h"
-#include "store/engine/engines_for_test.h"
+#include "store/engine/testing/conformance.h"
+#include "store/engine/testing/conformance_history.h"
+#include "store/engine/testing/conformance_model.h"
+#include "store/engine/testing/conformance_work.h"
+#include "store/engine/testing/local_engine.h"
 
 namespace hongyan::store::conformance {
 

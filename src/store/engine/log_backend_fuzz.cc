@@ -8,7 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "store/engine/evaluate.h"
-#include "store/engine/fault_disk_for_test.h"
+#include "store/engine/testing/fault_disk.h"
 #include "store/engine/log_backend.h"
 #include "store/engine/log_record.h"
 #include "store/engine/scan.h"

@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "runtime/coro/sync.h"
 #include "runtime/testing/test_env.h"
-#include "store/engine/fault_disk_for_test.h"
+#include "store/engine/testing/fault_disk.h"
 #include "store/engine/log_record.h"
 #include "store/engine/open.h"
 

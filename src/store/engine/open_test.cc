@@ -8,9 +8,9 @@
 
 #include "base/bytes.h"
 #include "runtime/counters/counters.h"
-#include "runtime/os/os_env.h"
 #include "runtime/testing/run_in_coroutine.h"
-#include "store/engine/temporary_directory_for_test.h"
+#include "store/engine/testing/real_env.h"
+#include "store/engine/testing/temporary_directory.h"
 
 namespace hongyan::store {
 namespace {
@@ -55,7 +55,7 @@ class OpenTest : public ::testing::TestWithParam<EngineKind> {
   }
 
   TemporaryDirectory root_;
-  std::unique_ptr<Env> env_ = runtime::make_os_env({.pool_threads = 1, .log_path = root_.path() + "/log.txt"});
+  std::unique_ptr<Env> env_ = real_env(root_.path() + "/log.txt");
 };
 
 TEST_P(OpenTest, a_second_owner_is_refused_with_the_name_of_the_directory) {

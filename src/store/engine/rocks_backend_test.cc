@@ -13,10 +13,10 @@
 
 #include "base/bytes.h"
 #include "runtime/counters/counters.h"
-#include "runtime/os/os_env.h"
 #include "runtime/testing/run_in_coroutine.h"
 #include "store/engine/open.h"
-#include "store/engine/temporary_directory_for_test.h"
+#include "store/engine/testing/real_env.h"
+#include "store/engine/testing/temporary_directory.h"
 
 namespace hongyan::store {
 namespace {
@@ -47,7 +47,7 @@ Commit append_to(int sender) {
 TEST(RocksCrashChild, DISABLED_appends_until_it_is_killed) {
   const char* directory = getenv(k_directory_variable);
   ASSERT_NE(directory, nullptr);
-  const auto env = runtime::make_os_env({.pool_threads = 1, .log_path = std::string(directory) + ".log"});
+  const auto env = real_env(std::string(directory) + ".log");
   auto store = open_store(*env, options_in(directory));
   ASSERT_TRUE(store.ok()) << store.status().detail();
   runtime::run_in_coroutine(*env, [&] {
@@ -100,7 +100,7 @@ TEST(RocksCrash, everything_answered_before_a_kill_is_there_and_nothing_is_half_
     pclose(child);
     ASSERT_GE(answers, kill_after) << others;
 
-    const auto env = runtime::make_os_env({.pool_threads = 1, .log_path = root.path() + "/log.txt"});
+    const auto env = real_env(root.path() + "/log.txt");
     auto store = open_store(*env, options_in(directory));
     ASSERT_TRUE(store.ok()) << store.status().detail();
     runtime::run_in_coroutine(*env, [&] {
@@ -205,7 +205,7 @@ class RocksDiskTest : public ::testing::Test {
   TemporaryDirectory root_;
   std::shared_ptr<SmallFileSystem> files_ = std::make_shared<SmallFileSystem>(rocksdb::FileSystem::Default());
   std::unique_ptr<rocksdb::Env> rocks_env_ = rocksdb::NewCompositeEnv(files_);
-  std::unique_ptr<Env> env_ = runtime::make_os_env({.pool_threads = 1, .log_path = root_.path() + "/log.txt"});
+  std::unique_ptr<Env> env_ = real_env(root_.path() + "/log.txt");
   std::unique_ptr<OpenStore> store_;
   uint64_t acked_ = 0;
 };

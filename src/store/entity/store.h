@@ -1,6 +1,7 @@
 // The one abstraction of the store. An entity is (table, id): a header and rows ordered by key. A commit is atomic
 // inside one entity; nothing is atomic across entities. Every engine (embedded RocksDB, the log engine of the
-// simulator, PaxosStore, SQL) implements Store and passes the same conformance suite (store/engine/conformance.h).
+// simulator, PaxosStore, SQL) implements Store and passes the same conformance suite
+// (store/engine/testing/conformance.h).
 //
 // Durability: a commit that was answered has been synced; rows become visible after the sync, never before.
 // Order: commits of one entity are serial. Preconditions are evaluated and mutations applied once, in order, by
@@ -64,7 +65,7 @@ struct Row {
 
 struct Precondition {
   enum class Kind : uint8_t {
-    entity_version = 1,  // Header::version == value; 0: the entity does not exist.
+    entity_version = 1,  // Header::version == value; 0: no visible commit yet.
     row_absent = 2,      // A failure returns the present row.
     row_version = 3,     // Row::version == value; an absent row has version 0.
     number_below = 4,    // Number row < value; an absent row counts as 0.
@@ -75,8 +76,8 @@ struct Precondition {
 };
 
 struct Mutation {
-  enum class Kind : uint8_t { put = 1, erase = 2, add = 3, max = 4 };
-  // Where the new version goes, as 8 big-endian bytes appended to the key or to the value.
+  enum class Kind : uint8_t { put = 1, erase = 2, add = 3, max = 4 };  // A max that changes nothing writes nothing.
+  // Where the new version goes, as 8 big-endian bytes appended to the key or to the value. Puts of visible commits only.
   enum class Stamp : uint8_t { none = 0, key = 1, value = 2 };
   Kind kind;
   std::string key = {};
@@ -87,7 +88,8 @@ struct Mutation {
 
 enum class Visibility : uint8_t { visible = 1, silent = 2 };
 
-// Clears a work mark unless it was set again by a commit after version `done_up_to`.
+// Clears a work mark unless it was set again by a commit after version `done_up_to`. A silent commit marks at the
+// version it finds, so a worker that had read that version may clear it: mark in visible commits.
 struct WorkDone {
   WorkTag tag = 0;
   uint64_t done_up_to = 0;
@@ -105,7 +107,7 @@ struct Commit {
   Visibility visibility = Visibility::visible;
   std::optional<WorkTag> mark_work = {};
   std::optional<WorkDone> work_done = {};
-  std::optional<uint64_t> raise_floor = {};  // Silent commits only; never lowers.
+  std::optional<uint64_t> raise_floor = {};  // Silent commits only; never lowers, at most to the version.
 };
 
 struct CommitReply {
@@ -140,7 +142,7 @@ struct Read {
 struct ReadReply {
   Header header;
   std::vector<Row> rows;
-  bool more = false;  // Limits cut the answer; go on after (before) the last row's key.
+  bool more = false;  // Limits cut the answer; go on after (before) the last row's key. rows_max 0: the header alone.
 };
 
 struct Change {
@@ -166,11 +168,13 @@ class Store {
   virtual ~Store() = default;
   virtual Result<CommitReply> commit(Call& call, Commit commit) = 0;
   // Each entity atomic, no order between entities unless in_order. One shard: one sync. Not reached: Code::cancelled.
+  // At most 1,000 commits and 8 MiB; read_many likewise 1,000 reads.
   virtual std::vector<Result<CommitReply>> commit_many(Call& call, std::vector<Commit> commits, Order order) = 0;
   // Linearizable.
   virtual Result<ReadReply> read(Call& call, const Read& read) = 0;
   virtual std::vector<Result<ReadReply>> read_many(Call& call, std::span<const Read> reads) = 0;
-  // Tracked tables only. Code::not_found below the floor: the reader must start over.
+  // Tracked tables only. Since 0: all rows that are there, whatever the floor. Code::not_found below the floor and above
+  // the version: the reader must start over.
   virtual Result<ChangesReply> changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) = 0;
   // Marked entities with this tag, in key order after `after` (nullptr: from the start).
   virtual Result<std::vector<Work>> scan_work(Call& call, WorkTag tag, const EntityId* after, size_t rows_max) = 0;

@@ -7,7 +7,7 @@
 
 #include "base/random.h"
 #include "runtime/testing/test_env.h"
-#include "store/engine/open.h"
+#include "store/engine/testing/log_store.h"
 
 namespace hongyan::store {
 namespace {
@@ -50,9 +50,7 @@ TEST(KeyBuilder, numbers_and_fixed_bytes_are_written_as_they_stand_on_disk) {
 class TableTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto opened = open_store(env_, {.directory = "/data", .tables = {{.id = 1, .name = "t"}}, .engine = EngineKind::log, .rocks = {}, .log = {}});
-    ASSERT_TRUE(opened.ok());
-    opened_ = std::move(*opened);
+    opened_ = open_log_store(env_, {{.id = 1, .name = "t"}});
   }
   void run(const std::function<void(Call&, Store&)>& body) {
     runtime::run_in_coroutine(env_, [&] {

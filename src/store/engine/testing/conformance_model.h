@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/random.h"
-#include "store/engine/conformance.h"
+#include "store/engine/testing/conformance.h"
 
 namespace hongyan::store::conformance {
 

@@ -1,7 +1,7 @@
 // The conformance suite, second part: floors, changes, request ids. See conformance.h.
 #pragma once
 
-#include "store/engine/conformance.h"
+#include "store/engine/testing/conformance.h"
 
 namespace hongyan::store::conformance {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "store/engine/conformance.h"
+#include "store/engine/testing/conformance.h"
 
 namespace hongyan::store::conformance {
 

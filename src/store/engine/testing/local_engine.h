@@ -4,9 +4,9 @@
 
 #include <filesystem>
 
-#include "store/engine/conformance.h"
+#include "store/engine/testing/conformance.h"
 #include "store/engine/open.h"
-#include "store/engine/temporary_directory_for_test.h"
+#include "store/engine/testing/temporary_directory.h"
 
 namespace hongyan::store::conformance {
 
