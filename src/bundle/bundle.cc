@@ -96,6 +96,12 @@ class BundleImpl : public Bundle {
 
   std::string web_address() const override { return web_ == nullptr ? "" : web_->address(); }
   api::Entry& entry() override { return *entry_; }
+  internal::PresenceClient presence() override { return internal::PresenceClient(presence_); }
+  void add_gate(const std::string& name, internal::GateService& gate) override {
+    CHECK(web_ == nullptr);
+    gate_.serve(gate);
+    presence_.service().add_gate(name, internal::GateClient(gate_));
+  }
   IntegratorClients integrator() override {
     return {.account = internal::AccountClient(account_), .device = internal::DeviceClient(device_),
             .contact = internal::ContactClient(contact_), .self = integrator_};

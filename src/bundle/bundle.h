@@ -63,6 +63,10 @@ class Bundle {
   virtual void stop(Call& call) = 0;
   virtual std::string web_address() const = 0;  // With the real port.
   virtual api::Entry& entry() = 0;
+  // Without the web: whom a gate tells who is online, and by which name its rings reach it. Once, before anybody
+  // connects; the gate is there as long as the bundle works.
+  virtual internal::PresenceClient presence() = 0;
+  virtual void add_gate(const std::string& name, internal::GateService& gate) = 0;
   virtual IntegratorClients integrator() = 0;
   // All of them, for tools and tests that walk every method.
   virtual std::vector<GuardedService> guarded() = 0;
