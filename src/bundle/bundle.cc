@@ -158,7 +158,8 @@ class BundleImpl : public Bundle {
                                      {.region = "r" + std::to_string(config_.region), .auth = config_.auth}));
     friend_.emplace(logic::make_friend(env_, {.contact = contact, .account = account}));
     group_chat_.emplace(logic::make_group_chat(env_, {.group = group, .contact = contact, .account = account}));
-    chat_.emplace(logic::make_chat(env_, {.contact = contact,
+    chat_.emplace(logic::make_chat(env_, {.account = account,
+                                          .contact = contact,
                                           .inbox = inbox,
                                           .group = group,
                                           .presence = presence,

@@ -81,11 +81,13 @@ class Client:
         self.device_id = base64.b64encode(os.urandom(16)).decode()
         self.ticket, self.refresh, self.snapshot, self.uin = "", "", "", None
         self.messages, self.contacts, self.conversations, self.groups, self.resets = [], {}, {}, [], 0
+        self.entries = []
         self.connection = None
+        self.feature_level = 2
 
     def call(self, path, body=None, timeout=15):
         body = dict(body or {})
-        body["base"] = {"ticket": self.ticket, "deviceId": self.device_id, "featureLevel": 2, **body.get("base", {})}
+        body["base"] = {"ticket": self.ticket, "deviceId": self.device_id, "featureLevel": self.feature_level, **body.get("base", {})}
         reused = self.connection is not None
         try:
             if self.connection is None:
@@ -164,6 +166,7 @@ class Client:
                 return news
 
     def _apply(self, entry):
+        self.entries.append(entry)
         if "message" in entry:
             if all(m["key"] != entry["message"]["key"] for m in self.messages) or not self.resets:
                 self.messages.append(entry["message"])

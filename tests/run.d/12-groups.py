@@ -126,6 +126,37 @@ def rights_and_membership(server, ann, ben, cid, eve):
     assert known and known[-1]["state"]["name"] == "three of us"
 
 
+def level_one(server, ann, ben, cid):
+    """A client that does not know groups sees a person named like the group, and can use it like one."""
+    group = ann.call("group/create", {"clientGroupId": "old", "name": "old friends", "members": [ben.uin, cid.uin]})["group"]["id"]
+    old = Client(server, "cid", cid.password)
+    old.feature_level = 1
+    old.login().sync()
+    ann.send(group, "hello")
+    ben.send(group, "hi")
+    mine = old.call("send", {"messages": [{**old.message(group, "from 1999"), "conversation": {"type": 1, "id": group}}]})["sent"][0]
+    assert mine.get("code", 0) == 0
+    expected = ["ann created the group old friends", "ann: hello", "ben: hi", "from 1999"]
+    wait_for(old, expected, group)
+    assert all("group" not in e and "marker" not in e for e in old.entries)
+    assert all(m["conversation"]["type"] == 1 for m in old.messages)
+    senders = [m["sender"] for m in old.messages if m["conversation"]["id"] == group]
+    assert senders == [group] * 3 + [old.uin], senders
+    contact = old.contacts[group]
+    assert contact["profile"]["nickname"] == "old friends" and contact["state"] == 1, contact
+    as_person = {"type": 1, "id": group}
+    page = old.call("history", {"conversation": as_person, "limit": 10})["messages"]
+    assert [m["digest"] for m in reversed(page)] == expected and {m["conversation"]["type"] for m in page} == {1}
+    listed = next(s for s in old.call("conversation/list", {"limit": 10})["conversations"] if s["conversation"]["id"] == group)
+    assert listed["conversation"]["type"] == 1 and listed["unread"] == 2 and listed["last"]["digest"] == "from 1999", listed
+    read = old.call("read", {"conversation": as_person, "position": listed["lastPosition"]})["state"]
+    assert read.get("unread", 0) == 0 and read["conversation"]["type"] == 1, read
+    pinned = old.call("conversation/set", {"conversation": as_person, "pinRank": "7", "fields": ["pin_rank"]})["state"]
+    assert pinned["pinRank"] == "7" and pinned["conversation"]["type"] == 1, pinned
+    wait_for(cid, ["hello", "hi", "from 1999"], group)
+    assert cid.conversations[(GROUP, group)]["pinRank"] == "7" and cid.conversations[(GROUP, group)].get("unread", 0) == 0
+
+
 def talk_through_kills(server, people, chance):
     owner = people[0]
     group = owner.call("group/create", {"clientGroupId": "loud", "name": "loud", "members": [p.uin for p in people[1:]]})["group"]["id"]
@@ -180,6 +211,8 @@ def main():
         for person in (ann, ben, cid):
             person.sync()  # From here on a device gets everything; a first sync gives only the last page.
         rights_and_membership(server, ann, ben, cid, eve)
+        print("a client of feature level 1")
+        level_one(server, ann, ben, cid)
         talk_through_kills(server, [ann, ben, cid], random.Random(seed))
     print("1 passed, 0 failed")
 

@@ -1,6 +1,7 @@
 #include "logic/chat/chat_service.h"
 
 #include "api/client/checks.h"
+#include "api/internal/level_one.h"
 #include "model/ids.h"
 #include "model/kinds.h"
 #include "model/limits.h"
@@ -53,17 +54,18 @@ class ChatServiceImpl : public ChatService {
   Result<MarkReadResponse> mark_read(Call& call, const MarkReadRequest& request) override {
     internal::InboxMarkReadRequest mark;
     mark.set_uin(TRY(rpc::caller_of(call)).identity.uin);
-    *mark.mutable_conversation() = request.conversation();
+    *mark.mutable_conversation() = api::meant(request.conversation());
     mark.set_position(request.position());
     MarkReadResponse response;
     *response.mutable_state() = TRY(deps_.inbox.mark_read(call, mark)).state();
+    if (!api::knows_groups(request.base())) TRY(api::render_level_one(call, deps_.account, mark.uin(), *response.mutable_state()));
     return response;
   }
 
   Result<SetConversationResponse> set_conversation(Call& call, const SetConversationRequest& request) override {
     internal::InboxSetConversationRequest set;
     set.set_uin(TRY(rpc::caller_of(call)).identity.uin);
-    *set.mutable_conversation() = request.conversation();
+    *set.mutable_conversation() = api::meant(request.conversation());
     set.set_mute_until_ms(request.mute_until_ms());
     set.set_pin_rank(request.pin_rank());
     set.set_hidden(request.hidden());
@@ -72,6 +74,7 @@ class ChatServiceImpl : public ChatService {
     *set.mutable_fields() = request.fields();
     SetConversationResponse response;
     *response.mutable_state() = TRY(deps_.inbox.set_conversation(call, set)).state();
+    if (!api::knows_groups(request.base())) TRY(api::render_level_one(call, deps_.account, set.uin(), *response.mutable_state()));
     return response;
   }
 
@@ -98,6 +101,7 @@ class ChatServiceImpl : public ChatService {
     internal::InboxConversationsResponse found = TRY(deps_.inbox.conversations(call, list));
     ListConversationsResponse response;
     *response.mutable_conversations() = std::move(*found.mutable_conversations());
+    if (!api::knows_groups(request.base())) TRY(api::render_level_one(call, deps_.account, list.uin(), *response.mutable_conversations()));
     response.set_more(found.more());
     return response;
   }
@@ -130,6 +134,7 @@ class ChatServiceImpl : public ChatService {
     internal::GroupHistoryResponse found = TRY(deps_.group.history(call, history));
     HistoryResponse response;
     *response.mutable_messages() = std::move(*found.mutable_messages());
+    if (!api::knows_groups(request.base())) TRY(api::render_level_one(call, deps_.account, me, *response.mutable_messages()));
     response.set_more(found.more());
     return response;
   }

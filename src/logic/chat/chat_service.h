@@ -9,6 +9,7 @@
 
 #include "api/client/chat.rpc.pb.h"
 #include "api/client/group.rpc.pb.h"
+#include "api/internal/account.rpc.pb.h"
 #include "api/internal/contact.rpc.pb.h"
 #include "api/internal/group.rpc.pb.h"
 #include "api/internal/inbox.rpc.pb.h"
@@ -18,6 +19,7 @@
 namespace hongyan::logic {
 
 struct ChatDeps {
+  internal::AccountClient account;  // Names, for clients that do not know groups.
   internal::ContactClient contact;
   internal::InboxClient inbox;
   internal::GroupClient group;

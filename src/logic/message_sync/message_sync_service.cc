@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "api/internal/level_one.h"
 #include "api/internal/profiles.h"
 #include "logic/message_sync/snapshot.h"
 #include "model/kinds.h"
@@ -31,6 +32,9 @@ class MessageSyncServiceImpl : public MessageSyncService {
     TRY(add_account(call, snapshot, response));
     TRY(add_contacts(call, snapshot, bytes_max, response));
     TRY(add_messages(call, request.snapshot().empty(), snapshot, bytes_max, response));
+    if (!api::knows_groups(request.base())) {
+      TRY(api::render_level_one(call, deps_.account, me.uin, *response.mutable_entries()));
+    }
     response.set_snapshot(encode_snapshot(deps_.snapshot_keys, snapshot));
     return response;
   }
