@@ -62,7 +62,9 @@ class BundleImpl : public Bundle {
         config_(std::move(config)),
         integrator_(env, secrets.audiences({"account", "device", "contact"}), "integrator"),
         presence_(env, secrets, revocations_, "presence"),
-        gate_(env, secrets, revocations_, "gate"),
+        web_gate_(env, secrets, revocations_, "gate"),
+        short_gate_(env, secrets, revocations_, "gate"),
+        long_gate_(env, secrets, revocations_, "gate"),
         account_(env, secrets, revocations_, "account"),
         device_(env, secrets, revocations_, "device"),
         contact_(env, secrets, revocations_, "contact"),
@@ -78,7 +80,12 @@ class BundleImpl : public Bundle {
     contact_.service().start();
     inbox_.service().start();
     group_.service().start();
-    if (web_ != nullptr) TRY(web_->start());
+    if (config_.serve_web) {
+      short_link_->start();
+      TRY(web_->start());
+      TRY(long_link_->start());
+      TRY(server_port_->start());
+    }
     ready_ = true;
     return {};
   }
@@ -86,7 +93,12 @@ class BundleImpl : public Bundle {
   // Access first, so that nothing new comes in; then what works in the background.
   void stop(Call& call) override {
     ready_ = false;
-    if (web_ != nullptr) web_->stop(call);
+    if (config_.serve_web) {
+      server_port_->stop(call);
+      short_link_->stop(call);
+      web_->stop(call);
+      long_link_->stop(call);
+    }
     for (const Status& status : {group_.service().stop(call), inbox_.service().stop(call),
                                  contact_.service().stop(call), account_.service().stop(call)}) {
       if (!status.ok()) env_.log().warning("bundle: a worker did not stop: {}", status.detail());
@@ -94,7 +106,12 @@ class BundleImpl : public Bundle {
     presence_.service().stop(call);
   }
 
-  std::string web_address() const override { return web_ == nullptr ? "" : web_->address(); }
+  std::string web_address() const override { return config_.serve_web ? web_->address() : ""; }
+  std::string web_url() const override {
+    return !config_.serve_web ? "" : (config_.web_tls != nullptr ? "https://" : "http://") + web_->address();
+  }
+  std::string server_api_address() const override { return config_.serve_web ? server_port_->address() : ""; }
+  std::string long_link_address() const override { return config_.serve_web ? long_link_->address() : ""; }
   api::Entry& entry() override { return *entry_; }
   internal::PresenceClient presence() override { return internal::PresenceClient(presence_); }
   void add_gate(const std::string& name, internal::GateService& gate) override {
@@ -107,8 +124,8 @@ class BundleImpl : public Bundle {
             .contact = internal::ContactClient(contact_), .self = integrator_};
   }
   std::vector<GuardedService> guarded() override {
-    return {presence_.guarded(), gate_.guarded(), account_.guarded(), device_.guarded(), contact_.guarded(),
-            inbox_.guarded(), group_.guarded()};
+    return {presence_.guarded(), web_gate_.guarded(), short_gate_.guarded(), long_gate_.guarded(),
+            account_.guarded(), device_.guarded(), contact_.guarded(), inbox_.guarded(), group_.guarded()};
   }
 
  private:
@@ -185,14 +202,47 @@ class BundleImpl : public Bundle {
                                         .device = internal::DeviceClient(device_)},
                    config_.entry);
     if (!config_.serve_web) return;
+    make_gates();
+    make_server_port(secrets);
+  }
+
+  void make_gates() {
+    const internal::PresenceClient presence(presence_);
+    short_link_ = access::make_short_link(env_, {.entry = *entry_, .presence = presence}, config_.short_link);
     web_ = access::make_web_gate(env_, {.entry = *entry_,
-                                        .presence = internal::PresenceClient(presence_),
+                                        .presence = presence,
                                         .site = std::move(config_.site),
-                                        .tls = config_.tls,
-                                        .ready = [this] { return ready_; }},
+                                        .tls = config_.web_tls,
+                                        .ready = [this] { return ready_; },
+                                        .short_link = [this](const rpc::HttpRequest& request, std::string_view address) {
+                                          return short_link_->respond(request, address);
+                                        }},
                                  config_.web);
-    gate_.serve(web_->gate_service());
-    presence_.service().add_gate(config_.web.links.gate, internal::GateClient(gate_));
+    long_link_ = access::make_long_link(env_, {.entry = *entry_, .presence = presence, .tls = config_.long_link_tls},
+                                        config_.long_link);
+    add_gate(web_gate_, web_->gate_service(), config_.web.links.gate);
+    add_gate(short_gate_, short_link_->gate_service(), config_.short_link.links.gate);
+    add_gate(long_gate_, long_link_->gate_service(), config_.long_link.links.gate);
+  }
+
+  void make_server_port(const Secrets& secrets) {
+    server_port_ = access::make_server_port(
+        env_,
+        {.account = internal::AccountClient(account_),
+         .device = internal::DeviceClient(device_),
+         .contact = internal::ContactClient(contact_),
+         .inbox = internal::InboxClient(inbox_),
+         .group_chat = client::GroupChatClient(group_chat_->channel()),
+         .self = integrator_,
+         .audiences = secrets.audiences({"account", "contact", "inbox", "group"}),
+         .secret = secrets.server_api(),
+         .web_url = [this] { return config_.web_url.empty() ? web_url() : config_.web_url; }},
+        config_.server_port);
+  }
+
+  void add_gate(Seat<internal::GateService>& seat, internal::GateService& service, const std::string& name) {
+    seat.serve(service);
+    presence_.service().add_gate(name, internal::GateClient(seat));
   }
 
   Env& env_;
@@ -202,7 +252,7 @@ class BundleImpl : public Bundle {
   bool ready_ = false;
 
   Seat<access::Presence> presence_;
-  Seat<internal::GateService> gate_;  // Served by the web gate.
+  Seat<internal::GateService> web_gate_, short_gate_, long_gate_;  // Each served by the gate of that name.
   Seat<account::Service> account_;
   Seat<internal::DeviceService> device_;
   Seat<contact::Service> contact_;
@@ -216,7 +266,10 @@ class BundleImpl : public Bundle {
   std::optional<LogicSeat<client::MessageSyncService>> message_sync_;
 
   std::optional<api::Entry> entry_;
+  std::unique_ptr<access::ShortLink> short_link_;
   std::unique_ptr<access::WebGate> web_;
+  std::unique_ptr<access::LongLink> long_link_;
+  std::unique_ptr<access::ServerPort> server_port_;
 };
 
 }  // namespace

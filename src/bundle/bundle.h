@@ -11,7 +11,10 @@
 #include <string_view>
 #include <vector>
 
+#include "access/long_link/long_link.h"
 #include "access/presence/presence.h"
+#include "access/server_port/server_port.h"
+#include "access/short_link/short_link.h"
 #include "access/web_gate/web_gate.h"
 #include "api/gate/entry.h"
 #include "bundle/secrets.h"
@@ -33,9 +36,14 @@ struct BundleConfig {
   inbox::InboxConfig inbox;
   api::EntryConfig entry;
   access::WebGateConfig web;
+  access::ShortLinkConfig short_link;                   // On the web gate's port.
+  access::LongLinkConfig long_link;
+  access::ServerPortConfig server_port;
   bool serve_web = true;                                // False: no listener; whoever holds entry() is the access.
   access::SiteFiles site = {};
-  std::shared_ptr<runtime::TlsServer> tls = {};
+  std::string web_url = {};                             // What people open; empty: the web gate's own address.
+  std::shared_ptr<runtime::TlsServer> web_tls = {};
+  std::shared_ptr<runtime::TlsServer> long_link_tls = {};
 };
 
 // The list of tables for whoever opens the store.
@@ -61,7 +69,11 @@ class Bundle {
   virtual ~Bundle() = default;
   virtual Status start() = 0;
   virtual void stop(Call& call) = 0;
-  virtual std::string web_address() const = 0;  // With the real port.
+  // With the real ports; empty when nothing listens.
+  virtual std::string web_address() const = 0;
+  virtual std::string web_url() const = 0;  // With its scheme.
+  virtual std::string server_api_address() const = 0;
+  virtual std::string long_link_address() const = 0;
   virtual api::Entry& entry() = 0;
   // Without the web: whom a gate tells who is online, and by which name its rings reach it. Once, before anybody
   // connects; the gate is there as long as the bundle works.

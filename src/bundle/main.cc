@@ -67,15 +67,16 @@ Result<runtime::Config> load_config(Env& env, const Options& options) {
 }
 
 // Anything but loopback is TLS: with the operator's certificate, or one that is made once and kept.
-Result<std::shared_ptr<runtime::TlsServer>> load_tls(Env& env, const runtime::Config& config, const std::string& data) {
-  const std::string& host = config.text("web.listen");
+Status load_tls(Env& env, const runtime::Config& config, const std::string& data, BundleConfig& bundle) {
   const bool own = !config.text("tls.certificate").empty();
-  if (is_loopback(host) && !own) return std::shared_ptr<runtime::TlsServer>();
+  const bool web = own || !is_loopback(config.text("web.listen"));
+  const bool long_link = own || !is_loopback(long_link_host(config));
+  if (!web && !long_link) return {};
   runtime::TlsIdentity identity;
   const std::string certificate = own ? config.text("tls.certificate") : data + "/tls-certificate.pem";
   const std::string key = own ? config.text("tls.key") : data + "/tls-key.pem";
   if (!own && !env.disk().exists(certificate)) {
-    identity = TRY(runtime::make_self_signed(join_address(host, config.integer("web.port")), env.utc_ms()));
+    identity = TRY(runtime::make_self_signed(web ? bundle.web.address : bundle.long_link.address, env.utc_ms()));
     TRY(write_file(env, key, identity.key_pem));
     TRY(write_file(env, certificate, identity.certificate_pem));
   } else {
@@ -83,7 +84,10 @@ Result<std::shared_ptr<runtime::TlsServer>> load_tls(Env& env, const runtime::Co
     identity.key_pem = TRY(read_file(env, key));
   }
   say("TLS certificate fingerprint (SHA-256): " + TRY(runtime::certificate_fingerprint(identity.certificate_pem)));
-  return runtime::make_tls_server(identity);
+  const std::shared_ptr<runtime::TlsServer> tls = TRY(runtime::make_tls_server(identity));
+  if (web) bundle.web_tls = tls;
+  if (long_link) bundle.long_link_tls = tls;
+  return {};
 }
 
 std::string json_text(std::string_view text) {
@@ -97,8 +101,11 @@ std::string json_text(std::string_view text) {
 }
 
 // What tools need to find this server; outlives a crash, so readers check the pid.
-Status announce(Env& env, const std::string& data, const std::string& web) {
-  const std::string fields = fmt::format("\"web\":{},\"data\":{}", json_text(web), json_text(data));
+Status announce(Env& env, const std::string& data, const Bundle& bundle) {
+  const std::string web = bundle.web_url();
+  const std::string fields = fmt::format("\"web\":{},\"long_link\":{},\"server_api\":{},\"data\":{}", json_text(web),
+                                         json_text(bundle.long_link_address()),
+                                         json_text("http://" + bundle.server_api_address()), json_text(data));
   TRY(write_file(env, data + "/server.json", fmt::format("{{\"pid\":{},{}}}\n", runtime::process_id(), fields)));
   say(fmt::format("\nHongyan {} is ready.\n  Open  {}\n  Data  {}\n  Stop  Ctrl-C, or ./hongyan down\n", HONGYAN_VERSION, web, data));
   say("ready {" + fields + "}");
@@ -120,11 +127,9 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
   if (!opened.ok()) return fail(opened.status().detail());
   const Result<Secrets> secrets = Secrets::load_or_create(env, options.data);
   if (!secrets.ok()) return fail(secrets.status().detail());
-  auto tls = load_tls(env, config, options.data);
-  if (!tls.ok()) return fail(tls.status().detail());
   auto bundle_settings = bundle_config(config);
   if (!bundle_settings.ok()) return fail(bundle_settings.status().detail());
-  bundle_settings->tls = *tls;
+  if (const Status tls = load_tls(env, config, options.data, *bundle_settings); !tls.ok()) return fail(tls.detail());
   if (!config.text("web.root").empty()) {
     auto site = access::load_site(env.disk(), config.text("web.root"));
     if (!site.ok()) return fail("web.root: " + site.status().detail());
@@ -138,7 +143,7 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
           secrets->server_api());
     }
     if (options.demo) TRY(make_demo(env, *bundle, say));
-    return announce(env, options.data, (*tls ? "https://" : "http://") + bundle->web_address());
+    return announce(env, options.data, *bundle);
   };
   Status started;
   runtime::run_to_end(env.scheduler(), "start", [&] { started = start(); });

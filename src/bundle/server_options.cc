@@ -7,6 +7,11 @@ void declare_settings(runtime::Config& config) {
   config.declare("web.port", 8080, "Port of the site and the web protocol; 0: any free one", 0, 65535);
   config.declare("web.root", "", "Directory of the built web client; empty: no site");
   config.declare("web.connections_max", 10'000, "Connections at a time; about 16 KiB each when idle", 1, 1'000'000);
+  config.declare("web.url", "", "Address that people open, when it is not the one listened on (a front proxy)");
+  config.declare("long_link.listen", "", "Address of the long link; empty: as web.listen; anything but loopback serves TLS");
+  config.declare("long_link.port", -1, "Port of the long link; -1: web.port + 1; 0: any free one", -1, 65535);
+  config.declare("long_link.connections_max", 20'000, "Connections at a time; about 16 KiB each when idle", 1, 1'000'000);
+  config.declare("server_api.port", -1, "Port of the integrator's API, on 127.0.0.1 only; -1: web.port + 2; 0: any free one", -1, 65535);
   config.declare("tls.certificate", "", "PEM file, the leaf first; empty: a certificate made at the first start");
   config.declare("tls.key", "", "PEM file of the certificate's key");
   config.declare("region", 0, "Number of this region, in every id given out here; never change it", 0, 1023);
@@ -23,6 +28,22 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.anonymous_burst", 20, "Logins and registrations of one address at once", 1, 1'000'000);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
   config.declare("log.file", "", "File of the log; empty: standard error");
+}
+
+namespace {
+
+// The ports beside the site's follow it; where the site takes any free port, so do they.
+int64_t port_of(const runtime::Config& config, const char* key, int64_t beside_web) {
+  const int64_t port = config.integer(key), web = config.integer("web.port");
+  if (port >= 0) return port;
+  return web == 0 || web + beside_web > 65535 ? 0 : web + beside_web;
+}
+
+}  // namespace
+
+const std::string& long_link_host(const runtime::Config& config) {
+  const std::string& own = config.text("long_link.listen");
+  return own.empty() ? config.text("web.listen") : own;
 }
 
 Result<BundleConfig> bundle_config(const runtime::Config& config) {
@@ -43,6 +64,10 @@ Result<BundleConfig> bundle_config(const runtime::Config& config) {
                            .burst = static_cast<double>(config.integer("limits.anonymous_burst"))};
   out.web.address = join_address(config.text("web.listen"), config.integer("web.port"));
   out.web.connections_max = static_cast<size_t>(config.integer("web.connections_max"));
+  out.web_url = config.text("web.url");
+  out.long_link.address = join_address(long_link_host(config), port_of(config, "long_link.port", 1));
+  out.long_link.connections_max = static_cast<size_t>(config.integer("long_link.connections_max"));
+  out.server_port.address = join_address("127.0.0.1", port_of(config, "server_api.port", 2));
   return out;
 }
 

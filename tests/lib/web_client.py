@@ -36,18 +36,22 @@ class Server:
         self.options = list(options)
         self.process = None
         self.port = 0
+        self.other_ports = {}  # After a restart the server is where it was.
         self.output = []
 
     def start(self, wait_s=30):
         self.process = subprocess.Popen(
             [str(SERVER), "--data", str(self.data), "--port", str(self.port), *self.options],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT)
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+            env={**os.environ, **self.other_ports})
         limit = time.monotonic() + wait_s
         for line in self.process.stdout:
             self.output.append(line.rstrip("\n"))
             if line.startswith("ready "):
                 self.ready = json.loads(line[len("ready "):])
                 self.port = int(re.search(r":(\d+)/?$", self.ready["web"]).group(1))
+                for name, setting in (("long_link", "LONG_LINK"), ("server_api", "SERVER_API")):
+                    self.other_ports[f"HONGYAN_{setting}_PORT"] = self.ready[name].rpartition(":")[2]
                 return self
             if time.monotonic() > limit:
                 break

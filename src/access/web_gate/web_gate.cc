@@ -26,7 +26,8 @@ class WebGateImpl : public WebGate {
                 .counters = WebCounters(env.counters()),
                 .budget = api::Budget(config.unfinished_bytes_max),
                 .tls = std::move(deps.tls),
-                .ready = std::move(deps.ready)},
+                .ready = std::move(deps.ready),
+                .short_link = std::move(deps.short_link)},
         nursery_(env.scheduler()) {}
 
   ~WebGateImpl() override { CHECK(connections_.empty()); }

@@ -11,6 +11,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "rpc/http/http.h"
 #include "access/web_gate/site.h"
@@ -28,6 +29,8 @@ struct WebGateDeps {
   SiteFiles site;                                   // load_site()
   std::shared_ptr<runtime::TlsServer> tls = {};     // Null: plain HTTP.
   std::function<bool()> ready = {};                 // For /readyz; null: ready.
+  // Answers what comes under /s/ (the short link), given the peer's address; null: nothing is there.
+  std::function<rpc::HttpResponse(const rpc::HttpRequest&, std::string_view address)> short_link = {};
 };
 
 struct WebGateConfig {

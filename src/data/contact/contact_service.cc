@@ -62,6 +62,7 @@ class ContactServiceImpl final : public Service {
   Result<internal::ListEdgesResponse> list_edges(Call& call, const internal::ListEdgesRequest& request) override;
   Result<internal::ContactChangesResponse> changes(Call& call, const internal::ContactChangesRequest& request) override;
   Result<internal::MayWriteResponse> may_write(Call& call, const internal::MayWriteRequest& request) override;
+  Result<internal::MayWriteResponse> grant_write(Call& call, const internal::GrantWriteRequest& request) override;
   Result<internal::AreFriendsResponse> are_friends(Call& call, const internal::AreFriendsRequest& request) override;
   Result<internal::EdgeResponse> befriend(Call& call, const internal::BefriendRequest& request) override;
 
@@ -305,6 +306,22 @@ Result<internal::MayWriteResponse> ContactServiceImpl::may_write(Call& call, con
     if (pair.theirs.row.blocked() || !friends) counters_.write_refused.add(1);
     if (pair.theirs.row.blocked()) return model::error(model::ErrorCode::blocked, "the other has blocked this user");
     if (!friends) return model::error(model::ErrorCode::not_friend, "not friends on both sides");
+  }
+  counters_.write_granted.add(1);
+  internal::MayWriteResponse out;
+  out.set_grant(grant(key, "write"));
+  return out;
+}
+
+Result<internal::MayWriteResponse> ContactServiceImpl::grant_write(Call& call, const internal::GrantWriteRequest& request) {
+  const Key key{.uin = request.uin(), .peer = request.peer()};
+  if (!model::is_user(key.uin)) return Status(Code::invalid, "uin is no user");
+  TRY(check_peer(key));
+  if (key.uin != model::k_system_uin) TRY(check_exists(call, key.uin));
+  TRY(check_exists(call, key.peer));
+  if (TRY(read_pair(call, key)).theirs.row.blocked()) {
+    counters_.write_refused.add(1);
+    return model::error(model::ErrorCode::blocked, "the other has blocked this user");
   }
   counters_.write_granted.add(1);
   internal::MayWriteResponse out;

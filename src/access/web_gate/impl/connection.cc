@@ -14,6 +14,7 @@ constexpr size_t k_read_bytes = 4096;
 constexpr size_t k_write_bytes = 64 * 1024;
 constexpr size_t k_drain_bytes_max = 1024 * 1024;
 constexpr Duration k_drain_limit = std::chrono::seconds(1);
+constexpr std::string_view k_short_link = "/s/";
 constexpr std::string_view k_api = "/api/v1/";
 constexpr std::string_view k_metrics_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 constexpr uint16_t k_close_going_away = 1001;
@@ -150,6 +151,7 @@ Connection::Next Connection::handle(rpc::HttpParser& parser) {
 
 HttpResponse Connection::respond(const HttpRequest& request) {
   const std::string_view path = request.path();
+  if (path.starts_with(k_short_link) && gate_.short_link) return gate_.short_link(request, address_);
   if (path.starts_with(k_api)) return respond_api(request, path.substr(k_api.size()));
   if (request.method != "GET" && request.method != "HEAD") return only("GET, HEAD");
   if (path == "/ws") return respond_upgrade(request);
