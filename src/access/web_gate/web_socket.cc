@@ -17,6 +17,7 @@ namespace {
 constexpr int k_fragments_max = 1024;  // Per message. Each costs the same work however small it is.
 constexpr std::string_view k_accept_guid = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";  // RFC 6455 1.3
 constexpr size_t k_key_bytes = 16;
+constexpr std::string_view k_protocol_error_frame = "\x88\x02\x03\xea";  // Close, 1002.
 
 }  // namespace
 
@@ -31,6 +32,7 @@ struct WebSocketCodec::State {
   bool control = false;             // The frame that is being read.
   bool closing = false;             // We have said goodbye.
   bool broken = false;              // No byte is read any more.
+  bool unreadable = false;          // What wslay has queued is not sent: it would follow our close.
 
   static State& of(void* user) { return *static_cast<State*>(user); }
 
@@ -83,7 +85,16 @@ struct WebSocketCodec::State {
     if (std::exchange(closing, true)) return;
     wslay_event_queue_close(context, code, reinterpret_cast<const uint8_t*>(reason.data()), reason.size());
   }
+  // A frame's head that no rule allows: wslay would close without a code.
+  void end_unreadable() {
+    broken = true;
+    message.clear();
+    if (std::exchange(closing, true)) return;
+    unreadable = true;
+    output += k_protocol_error_frame;
+  }
   void flush() {
+    if (unreadable) return;
     if (wslay_event_want_write(context) && wslay_event_send(context) != 0) broken = true;
   }
 };
@@ -107,7 +118,7 @@ WebSocketCodec::~WebSocketCodec() { wslay_event_context_free(state_->context); }
 void WebSocketCodec::feed(std::string_view bytes, const OnText& on_text) {
   if (state_->broken) return;
   state_->input = bytes;
-  if (wslay_event_recv(state_->context) != 0) state_->broken = true;
+  if (wslay_event_recv(state_->context) != 0) state_->end_unreadable();
   state_->input = {};
   state_->flush();
   for (std::string& text : std::exchange(state_->messages, {})) on_text(std::move(text));

@@ -53,6 +53,8 @@ TEST(WebSocketCodec, closes_on_what_breaks_the_rules) {
   EXPECT_EQ(code_after(client_frame(3, "x")), 1002);                       // A reserved opcode.
   EXPECT_EQ(code_after("\xc1" + client_frame(1, "x").substr(1)), 1002);    // A reserved bit.
   EXPECT_EQ(code_after(client_frame(1, "x", false) + client_frame(1, "y")), 1002);
+  EXPECT_EQ(code_after(std::string("\x81\xff\x80\0\0\0\0\0\0\0", 10)), 1002);  // A length of 2^63.
+  EXPECT_EQ(code_after(client_frame(9, std::string(126, 'p'))), 1002);     // A ping that is too long.
   EXPECT_EQ(code_after(client_frame(1, "\xff")), 1007);
   EXPECT_EQ(code_after(client_frame(1, "\xe9\xb8")), 1007);                // A character cut short.
   EXPECT_EQ(code_after(client_frame(2, "x")), 1003);
