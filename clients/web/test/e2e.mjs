@@ -33,8 +33,8 @@ async function until(what, name, ms = k_wait_ms) {
 class Mock {
   constructor() { this.mock = new MockServer(); }
   async start() { this.origin = await this.mock.listen(); }
-  async kill() { this.mock.refuse(true); }
-  async again() { this.mock.refuse(false); }
+  async kill() { this.dead = true; this.mock.refuse(true); }
+  async again() { this.dead = false; this.mock.refuse(false); }
   async stop() { await this.mock.close(); }
 }
 class Real {
@@ -51,11 +51,12 @@ class Real {
     });
   }
   async kill(signal = 'SIGKILL') {
+    this.dead = true;
     const gone = new Promise((resolve) => this.child.once('exit', resolve));
     try { process.kill(-this.child.pid, signal); } catch { return; }
     await gone;
   }
-  async again() { await this.start(); }
+  async again() { await this.start(); this.dead = false; }
   async stop() { await this.kill('SIGTERM'); }
 }
 
@@ -296,6 +297,7 @@ const steps = {
     await a.sees('before the tunnel');
     await a.say('first in the tunnel');
     await a.say('second in the tunnel');
+    await a.sees('second in the tunnel');   // Shown means stored.
     check(await a.page.locator('.state[aria-label="Sent"]').count() === 1, 'the new ones are not sent');
     await a.page.reload();
     await a.sees('second in the tunnel');
@@ -317,7 +319,7 @@ const steps = {
     for (let i = 0; i < 5; i += 1) await say(`before ${i}`);
     await server.kill();
     for (let i = 0; i < 5; i += 1) await say(`while away ${i}`);
-    await a.page.waitForTimeout(500);
+    await a.sees('while away 4');
     await server.again();
     await b.open('Olga');
     await b.sees('while away 4');
@@ -328,7 +330,7 @@ const steps = {
       check((await one.texts()).join('|') === sent.join('|'), `${one.nickname} has all once in order: ${(await one.texts()).join('|')}`);
       await one.page.reload();
       await one.sees('after 4');
-      check((await one.texts()).join('|') === sent.join('|'), `${one.nickname} has the same after a reload`);
+      await until(async () => { const now = (await one.texts()).join('|'); if (now !== sent.join('|')) throw new Error(now); return true; }, `${one.nickname} has the same after a reload`, 3000);
     }
     await a.close(); await b.close();
   },
@@ -372,7 +374,9 @@ const steps = {
     await a.page.reload();
     await a.page.waitForSelector('.chat');
     await a.page.keyboard.press('Control+k');
+    await a.page.locator('dialog input').waitFor();
     await a.page.keyboard.type('ulf');
+    await a.page.locator('dialog [role=option]', { hasText: 'Ulf' }).first().waitFor();
     await a.page.keyboard.press('Enter');
     await a.page.waitForSelector('#composer');
     check(await a.page.inputValue('#composer') === 'half a thought', 'the draft is back');
@@ -383,7 +387,16 @@ const steps = {
     await a.page.keyboard.press('Enter');
     await a.sees('half a thought\nand the other half');
     check(await a.page.inputValue('#composer') === '', 'the box is empty');
+    // Forwarding to oneself.
+    await a.page.locator('.bubble').last().click({ button: 'right' });
+    await a.page.getByRole('menuitem', { name: 'Forward' }).click();
+    await a.page.locator('dialog input').fill('notes');
+    await a.page.locator('dialog [role=option]', { hasText: 'Notes to self' }).first().click();
+    await a.page.waitForSelector('.who:has-text("Notes to self")');
+    await a.sees('half a thought\nand the other half');
+    await a.open('Ulf');
     await a.page.fill('#composer', '');
+    await a.page.focus('#composer');
     await a.page.keyboard.type('typing');
     await b.go('Chats');
     await until(async () => (await b.page.locator('.chat', { hasText: 'Tina' }).textContent()).includes('typing'), 'the other sees that somebody types', 8000).catch((error) => { if (!command) throw error; });
@@ -518,13 +531,13 @@ for (const [name, step] of Object.entries({ ...steps, ...(command ? {} : mock_on
     console.log(`ok   ${name} (${((Date.now() - start) / 1000).toFixed(1)} s)`);
   } catch (error) {
     failures += 1;
-    console.log(`FAIL ${name}\n     ${error.stack}`);
+    console.log(`FAIL ${name}\n     ${error.stack}${problems.map((one) => `\n     in the page: ${one}`).join('')}`);
     let at = 0;
     for (const context of browser.contexts()) {
       for (const page of context.pages()) await page.screenshot({ path: `${out}fail-${name.replace(/\W+/g, '-')}-${at++}.png` }).catch(() => {});
       await context.close().catch(() => {});
     }
-    if (server instanceof Mock) server.mock.refuse(false);
+    if (server.dead) await server.again().catch((again) => console.log(`     ${again.message}`));
   }
 }
 await browser.close();

@@ -73,6 +73,7 @@ export class MockServer {
     return version;
   }
   ring(uin, ring) {
+    if (this.quiet === uin) return;
     for (const link of this.links) if (link.session?.uin === uin) link.send({ ring });
     for (const poll of [...this.polls]) if (poll.uin === uin) { this.polls.delete(poll); poll.resolve({ rings: [ring] }); }
   }
@@ -132,7 +133,9 @@ export class MockServer {
         if (!this.friends(user.uin, other.uin)) throw new Failure(105);
         if (other.contacts.get(user.uin)?.blocked) throw new Failure(106);
       }
+      this.quiet = user.uin;   // The device that sends is not rung.
       this.append(user, wire, conversation);
+      this.quiet = null;
       if (other !== user) this.append(other, wire, { type: 1, id: user.uin });
     }
     const sent = { clientMsgId: message.clientMsgId, key: wire.key, serverTimeMs: wire.serverTimeMs };

@@ -28,6 +28,7 @@ export interface EngineDeps extends Omit<WireOptions, 'on_ring' | 'on_up' | 'on_
   channel: (name: string) => Channel | null;
 }
 const k_page = 50;
+const k_sync_after_send_ms = 200;
 const k_typing_every_ms = 4000;
 const k_ring_typing = 1;
 const k_ring_logged_out = 2;
@@ -41,6 +42,7 @@ export class Engine {
   private sync: SyncLoop | null = null;
   private outbox: Outbox | null = null;
   private stopped = false;
+  private sync_timer: ReturnType<typeof setTimeout> | undefined;
   private last_typing = new Map<ConvKey, number>();
   private asked_profiles = new Map<string, number>();
   private asked_groups = new Map<string, number>();
@@ -78,10 +80,16 @@ export class Engine {
   // ---- leading
   private lead(): void {
     this.sync = new SyncLoop({ store: this.store, ask: (request) => this.wire.call('sync', request, 30_000), on_synced: () => this.events.synced() });
-    this.outbox = new Outbox({ store: this.store, send: (messages) => this.send_now(messages) });
+    this.outbox = new Outbox({ store: this.store, send: (messages) => this.send_now(messages), on_sent: () => this.sync_soon() });
     this.wire.link.start();
   }
+  // The server need not ring the device that sent: its own messages take their places from the next sync.
+  private sync_soon(): void {
+    clearTimeout(this.sync_timer);
+    this.sync_timer = setTimeout(() => void this.sync?.ring(), k_sync_after_send_ms);
+  }
   private unlead(): void {
+    clearTimeout(this.sync_timer);
     this.wire.link.stop();
     this.sync?.stop();
     this.outbox?.stop();

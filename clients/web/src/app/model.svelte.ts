@@ -157,6 +157,8 @@ export class Model {
   private async take(change: Change): Promise<void> {
     const { store } = this.engine;
     try {
+      // Messages first and at once: their echoes go only after that, or a bubble would be gone for a moment.
+      for (const listener of this.listeners) listener(change);
       if (change.account) this.account = await store.account();
       for (const uin of change.contacts ?? []) {
         const row = await store.contact(uin);
@@ -172,7 +174,6 @@ export class Model {
       for (const conv of change.drafts ?? []) { const row = await store.draft(conv); if (row) this.drafts.set(conv, row.text); else this.drafts.delete(conv); }
       for (const conv of change.outbox ?? []) { const rows = await store.outbox_of(conv); if (rows.length) this.pending.set(conv, rows); else this.pending.delete(conv); }
       for (const message of change.messages ?? []) if (message.message.sender !== this.uin) this.typing.delete(message.conv);
-      for (const listener of this.listeners) listener(change);
     } catch (error) {
       if (this.phase === 'ready') console.error(error);  // The store closed under a late change: the page is leaving.
     }

@@ -20,6 +20,7 @@ export interface OutboxStore {
 export interface OutboxOptions {
   store: OutboxStore;
   send: (messages: MessageJson[]) => Promise<SendResponseJson>;
+  on_sent?: () => void;            // Something was acknowledged.
   now?: () => number;
   random?: () => number;
 }
@@ -96,7 +97,10 @@ export class Outbox {
     if (this.stopped) return false;
     const done = sent.filter((one) => (one.code ?? 0) === 0);
     const times = new Map(done.map((one) => [one.clientMsgId ?? '', Number(one.serverTimeMs ?? 0)]));
-    if (done.length > 0) await store.edit_outbox([...times.keys()], (row) => ({ ...row, state: 'sent', sent_time: times.get(row.id) }));
+    if (done.length > 0) {
+      await store.edit_outbox([...times.keys()], (row) => ({ ...row, state: 'sent', sent_time: times.get(row.id) }));
+      this.options.on_sent?.();
+    }
     const refused = sent.find((one) => (one.code ?? 0) !== 0);
     const code = refused?.code ?? failure?.code ?? 0;
     const culprit = refused?.clientMsgId ?? ids[done.length];
