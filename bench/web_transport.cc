@@ -95,10 +95,7 @@ class WebLink : public Link {
       parsed = google::protobuf::util::JsonStringToMessage({body.data(), body.size()}, &into, options).ok();
     });
     if (!parsed) return Status(Code::internal, "an answer is not JSON of its message");
-    const auto* field = into.GetDescriptor()->FindFieldByName("base");
-    const auto& base = static_cast<const client::BaseResponse&>(into.GetReflection()->GetMessage(into, field));
-    if (base.code() == 0) return {};
-    return Status(static_cast<Code>(base.code()), fmt::format("code {}: {}", base.code(), base.debug()));
+    return status_of(into);
   }
 
   Status more(Call& call) {
