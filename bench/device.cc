@@ -2,6 +2,11 @@
 
 namespace hongyan::bench {
 
+std::unique_ptr<Transport> make_transport(Env& env, const ServerProcess& server, const std::string& kind) {
+  if (kind == "web" || (kind.empty() && server.address("long_link").empty())) return make_web_transport(env, server);
+  return make_long_transport(env, server);
+}
+
 Device::Device(Env& env, Transport& transport, std::string user_name, std::string password)
     : env_(env), transport_(transport), user_name_(std::move(user_name)), password_(std::move(password)),
       id_(env.random_bytes(16)) {}

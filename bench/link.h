@@ -42,6 +42,12 @@ class Transport {
 };
 
 std::unique_ptr<Transport> make_web_transport(Env& env, const ServerProcess& server);
+std::unique_ptr<Transport> make_long_transport(Env& env, const ServerProcess& server);
+// "long", "web", or "": the long link where the server has one.
+std::unique_ptr<Transport> make_transport(Env& env, const ServerProcess& server, const std::string& kind);
+
+// What the base of a response says.
+Status status_of(const google::protobuf::Message& response);
 
 // One device of one account on one link.
 class Device {

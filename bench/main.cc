@@ -39,6 +39,7 @@ int main(int argc, char** argv) {
     verb->add_flag("--json", json, "One JSON object instead of a table");
     verb->add_flag("--quick", options.quick, "A moment of each, to see that it works; the figures mean nothing");
     verb->add_option("--dir", options.directory, "Directory on the disk to measure; data is made there and removed")->capture_default_str();
+    verb->add_option("--transport", options.transport, "long or web; the long link unless told")->check(CLI::IsMember({"long", "web"}));
     return verb;
   };
   CLI::App* send = common(app.add_subcommand("send", "One to one, 64 senders, to receivers who are online"));

@@ -16,6 +16,7 @@ struct Options {
   double seconds = 20;     // Of measuring, for send; half of it is the peer's.
   int pairs = 64;          // Senders, each with a receiver of its own.
   int rounds = 10;         // Restarts, for sync.
+  std::string transport;   // "long", "web"; empty: the long link where there is one.
 };
 
 Status bench_send(Env& env, const Options& options, Report& report);

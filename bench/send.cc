@@ -43,7 +43,7 @@ class SendBench {
   Status run() {
     server_ = std::make_unique<ServerProcess>(directory_.path() + "/data");
     TRY(server_->start());
-    transport_ = make_web_transport(env_, *server_);
+    transport_ = make_transport(env_, *server_, options_.transport);
     TRY(in_coroutine([&] { return prepare(); }));
     const int turns = options_.quick ? 1 : std::max(1, static_cast<int>(options_.seconds / 4));
     const double slice = options_.quick ? 0.3 : options_.seconds / 2 / turns;

@@ -38,7 +38,7 @@ class SyncBench {
   Status run() {
     TRY(seed());
     TRY(server_.start());
-    transport_ = make_web_transport(env_, server_);
+    transport_ = make_transport(env_, server_, options_.transport);
     TRY(in_coroutine([&] { return first_logins(); }));
     for (int round = 0; round < rounds_; ++round) TRY(catch_up(round));
     tell();

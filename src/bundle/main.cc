@@ -1,4 +1,5 @@
 // hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM or SIGINT.
+// `hongyan-server backup --data DIR --to DIR2` and `restore --from DIR2 --data DIR` copy a data directory (backup.h).
 // Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
@@ -6,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/bytes.h"
+#include "bundle/backup.h"
 #include "bundle/bundle.h"
 #include "bundle/demo.h"
 #include "bundle/secrets.h"
@@ -21,6 +23,8 @@ namespace hongyan::bundle {
 namespace {
 
 constexpr size_t k_file_bytes_max = 1024 * 1024;  // Of a configuration or a certificate.
+
+constexpr size_t k_tool_cache_bytes = 16 * 1024 * 1024;  // A copy reads each block once.
 
 struct Options {
   std::string data = "data";
@@ -159,6 +163,31 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
   return 0;
 }
 
+int backup(const std::string& data, const std::string& to) {
+  const auto env = runtime::make_os_env({});
+  if (!env->disk().exists(data + "/store/FORMAT")) return fail(data + " is no data directory");
+  auto opened = open_data(*env, data, k_tool_cache_bytes);
+  if (opened.code() == Code::busy) return fail(opened.status().detail() + "; stop it first: ./hongyan down --data " + data);
+  if (!opened.ok()) return fail(opened.status().detail());
+  Status status;
+  runtime::run_to_end(env->scheduler(), "backup", [&] {
+    Call call = runtime::background_call(*env, std::chrono::hours(24));
+    status = make_backup(call, *env, **opened, data, to);
+    (*opened)->shard().close();
+  });
+  if (!status.ok()) return fail(status.detail());
+  say("backed up " + data + " to " + to);
+  return 0;
+}
+
+int restore(const std::string& from, const std::string& data) {
+  const auto env = runtime::make_os_env({});
+  const Status status = restore_backup(*env, from, data);
+  if (!status.ok()) return fail(status.detail());
+  say("restored " + from + " to " + data + "; devices will be told at their next sync that there is a gap");
+  return 0;
+}
+
 }  // namespace
 }  // namespace hongyan::bundle
 
@@ -179,9 +208,18 @@ int main(int argc, char** argv) {
   setting("--web-root", "web.root", "Directory of the built web client");
   setting("--tls-cert", "tls.certificate", "PEM file of the certificate");
   setting("--tls-key", "tls.key", "PEM file of its key");
+  std::string from, to;
+  CLI::App* backup = app.add_subcommand("backup", "Copy a data directory, with all secrets, while no server runs on it");
+  backup->add_option("--data", options.data, "The data directory")->capture_default_str();
+  backup->add_option("--to", to, "Directory to make")->required();
+  CLI::App* restore = app.add_subcommand("restore", "Make a data directory from a backup");
+  restore->add_option("--from", from, "The backup")->required();
+  restore->add_option("--data", options.data, "Data directory to make")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   runtime::set_private_umask();
+  if (backup->parsed()) return bundle::backup(options.data, to);
+  if (restore->parsed()) return bundle::restore(from, options.data);
   const auto config = bundle::load_config(*runtime::make_os_env({}), options);
   if (!config.ok()) {
     std::fputs(("hongyan-server: " + config.status().detail() + "\n").c_str(), stderr);

@@ -11,7 +11,7 @@ import sys
 
 INCLUDE = re.compile(r'\s*#\s*include\s*(["<])([^">]+)[">]')
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)\'')
-TREES = ("src", "sim", "tests", "clients")  # Files under src are named without `src/`, the others by their tree.
+TREES = ("src", "sim", "bench", "tests", "clients")  # Files under src are named without `src/`, the others by their tree.
 BANNED_TREES = ("src", "sim")  # Tests of real processes and clients live outside of the runtime's rules.
 SUFFIXES = (".h", ".cc")
 

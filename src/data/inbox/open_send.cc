@@ -15,7 +15,6 @@ namespace {
 
 using namespace std::chrono_literals;
 constexpr runtime::Duration k_round_limit = 30s;
-constexpr uint32_t k_peer_field = 1;  // OpenSendRow.peer
 
 // The same message as its receiver sees it.
 client::Message for_peer(const client::Message& message, uint64_t sender) {
@@ -52,6 +51,17 @@ void OpenSends::forget(uint64_t sender, std::span<const uint64_t> versions) {
 void OpenSends::remember(uint64_t sender, uint64_t version) {
   if (delivered_.size() >= k_delivered_senders_max && !delivered_.contains(sender)) return;
   delivered_[sender].insert(version);
+}
+
+std::string OpenSends::first_open_key(uint64_t sender) const {
+  const auto found = first_open_.find(sender);
+  return found == first_open_.end() ? open_prefix() : open_key(found->second);
+}
+
+// `first_page`: all peers' rows, read from first_open_key. New rows are at versions above its header's.
+void OpenSends::note_first_open(uint64_t sender, const store::ReadReply& first_page) {
+  if (first_open_.size() >= k_delivered_senders_max && !first_open_.contains(sender)) first_open_.clear();
+  first_open_[sender] = first_page.rows.empty() ? first_page.header.version + 1 : last_number(first_page.rows.front().key);
 }
 
 // The bodies of open sends: from the request where it names them, else from the sender's log.
@@ -130,16 +140,19 @@ Result<uint64_t> OpenSends::deliver(Call& call, uint64_t sender, uint64_t peer,
   for (const client::Message& message : messages) given.emplace(message.key(), &message);
   std::map<std::string, uint64_t> placed;  // Where the given ones that were open are in the peer's inbox.
 
-  store::Read read{.entity = entity_of(sender), .from = open_prefix(), .to = after_prefix(open_prefix()),
-                   .rows_max = k_open_page_rows, .filters = {{.field = k_peer_field, .number = peer}}};
-  while (true) {
+  store::Read read{.entity = entity_of(sender), .from = first_open_key(sender), .to = after_prefix(open_prefix()),
+                   .rows_max = k_open_page_rows};
+  for (bool first_page = true;; first_page = false) {
     store::ReadReply reply = TRY(core_.store.read(call, read));
+    if (first_page) note_first_open(sender, reply);
     // What is known to be there already only waits for its row to be removed.
     const auto known = delivered_.find(sender);
     const std::string next = reply.rows.empty() ? std::string() : reply.rows.back().key + '\0';
-    if (known != delivered_.end()) {
-      std::erase_if(reply.rows, [&](const store::Row& row) { return known->second.contains(last_number(row.key)); });
-    }
+    std::erase_if(reply.rows, [&](const store::Row& row) {
+      if (known != delivered_.end() && known->second.contains(last_number(row.key))) return true;
+      const auto open = decode_open(row);
+      return !open || open->peer() != peer;
+    });
     if (!reply.rows.empty()) {
       const auto open = TRY(with_earlier(call, sender, reply.rows, given));
       std::vector<uint64_t> versions;
@@ -160,9 +173,10 @@ Result<uint64_t> OpenSends::deliver(Call& call, uint64_t sender, uint64_t peer,
 }
 
 Result<OpenSends::Closing> OpenSends::prepare_closing(Call& call, uint64_t sender) {
-  const store::Read read{.entity = entity_of(sender), .from = open_prefix(), .to = after_prefix(open_prefix()),
+  const store::Read read{.entity = entity_of(sender), .from = first_open_key(sender), .to = after_prefix(open_prefix()),
                          .rows_max = k_close_rows_max};
   const store::ReadReply reply = TRY(core_.store.read(call, read));
+  note_first_open(sender, reply);
   const int64_t now = core_.env.utc_ms();
   const auto known = [&](uint64_t version) {
     const auto found = delivered_.find(sender);

@@ -50,9 +50,14 @@ class OpenSends {
   Result<Closing> prepare_closing(Call& call, uint64_t sender);
   Status close_many(Call& call, std::vector<Closing> closings);
   void remember(uint64_t sender, uint64_t version);
+  std::string first_open_key(uint64_t sender) const;
+  void note_first_open(uint64_t sender, const store::ReadReply& first_page);
 
   Core& core_;
   std::map<uint64_t, std::set<uint64_t>> delivered_;
+  // No 'O' row of the sender is below this version. Without it every read walks over all rows that were removed since
+  // the store last compacted, and somebody who writes much would slow down with every message.
+  std::map<uint64_t, uint64_t> first_open_;
 };
 
 }  // namespace hongyan::inbox
