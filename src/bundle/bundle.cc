@@ -116,8 +116,7 @@ class BundleImpl : public Bundle {
   internal::PresenceClient presence() override { return internal::PresenceClient(presence_); }
   void add_gate(const std::string& name, internal::GateService& gate) override {
     CHECK(web_ == nullptr);
-    gate_.serve(gate);
-    presence_.service().add_gate(name, internal::GateClient(gate_));
+    add_gate(web_gate_, gate, name);
   }
   IntegratorClients integrator() override {
     return {.account = internal::AccountClient(account_), .device = internal::DeviceClient(device_),
