@@ -25,18 +25,27 @@ class WorkerTest : public ::testing::Test {
     opened_ = store::open_log_store(env_, {{.id = 1, .name = "t"}});
   }
   store::Store& store() { return opened_->shard(); }
-  void run(const std::function<void()>& body) {
-    runtime::run_in_coroutine(env_, [&] {
-      body();
-      if (worker_ == nullptr) return;
-      Call call = env_.call();
-      EXPECT_TRUE(worker_->stop(call).ok());
-      worker_.reset();
-    });
-  }
-  void start(Worker::Handler handler, WorkerOptions options = {}) {
+  void run(const std::function<void()>& body) { runtime::run_in_coroutine(env_, body); }
+  // Stops the worker before what its handler refers to is gone.
+  class Running {
+   public:
+    explicit Running(WorkerTest& test) : test_(test) {}
+    ~Running() {
+      if (test_.worker_ == nullptr) return;
+      Call call = test_.env_.call();
+      EXPECT_TRUE(test_.worker_->stop(call).ok());
+      test_.worker_.reset();
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+   private:
+    WorkerTest& test_;
+  };
+  [[nodiscard]] Running start(Worker::Handler handler, WorkerOptions options = {}) {
     worker_ = std::make_unique<Worker>(env_, store(), k_tag, std::move(handler), options);
     worker_->start();
+    return Running(*this);
   }
   EntityId entity(int i) { return {1, "e" + std::to_string(i)}; }
   uint64_t mark(int i) {
@@ -68,7 +77,7 @@ TEST_F(WorkerTest, every_marked_entity_is_handled_and_its_mark_cleared) {
   run([&] {
     std::set<std::string> done;
     for (int i = 0; i < 300; ++i) mark(i);  // Before the start: as after a crash.
-    start([&](Call& call, const Work& work) {
+    const auto running_worker = start([&](Call& call, const Work& work) {
       EXPECT_TRUE(done.insert(work.entity.id).second);
       return clear(call, work);
     });
@@ -84,7 +93,7 @@ TEST_F(WorkerTest, every_marked_entity_is_handled_and_its_mark_cleared) {
 TEST_F(WorkerTest, a_mark_is_handled_without_waiting_for_a_clock) {
   run([&] {
     int runs = 0;
-    start([&](Call& call, const Work& work) { return ++runs, clear(call, work); });
+    const auto running_worker = start([&](Call& call, const Work& work) { return ++runs, clear(call, work); });
     wait(1s);
     const runtime::Time before = env_.now();
     mark(1);
@@ -95,14 +104,14 @@ TEST_F(WorkerTest, a_mark_is_handled_without_waiting_for_a_clock) {
 
 TEST_F(WorkerTest, work_that_was_not_done_before_a_restart_is_done_after_it) {
   run([&] {
-    start([&](Call&, const Work&) { return Status(Code::unavailable, "the other side is down"); });
+    const auto running_worker = start([&](Call&, const Work&) { return Status(Code::unavailable, "the other side is down"); });
     mark(1);
     wait(5s);
   });
   open();
   run([&] {
     std::vector<uint64_t> handled;
-    start([&](Call& call, const Work& work) { return handled.push_back(work.marked_at), clear(call, work); });
+    const auto running_worker = start([&](Call& call, const Work& work) { return handled.push_back(work.marked_at), clear(call, work); });
     wait(1s);
     EXPECT_EQ(handled, (std::vector<uint64_t>{1}));
   });
@@ -111,7 +120,7 @@ TEST_F(WorkerTest, work_that_was_not_done_before_a_restart_is_done_after_it) {
 TEST_F(WorkerTest, a_failed_handler_is_called_again_after_growing_waits_up_to_the_longest) {
   run([&] {
     std::vector<runtime::Time> calls;
-    start([&](Call&, const Work&) {
+    const auto running_worker = start([&](Call&, const Work&) {
       calls.push_back(env_.now());
       return Status(Code::unavailable, "down");
     });
@@ -133,7 +142,7 @@ TEST_F(WorkerTest, a_failed_handler_is_called_again_after_growing_waits_up_to_th
 TEST_F(WorkerTest, one_that_fails_does_not_hold_up_the_others) {
   run([&] {
     std::set<std::string> done;
-    start([&](Call& call, const Work& work) {
+    const auto running_worker = start([&](Call& call, const Work& work) {
       if (work.entity == entity(0)) return Status(Code::unavailable, "down");
       done.insert(work.entity.id);
       return clear(call, work);
@@ -149,7 +158,7 @@ TEST_F(WorkerTest, an_entity_is_handled_by_one_at_a_time_and_not_more_entities_t
   run([&] {
     std::set<std::string> running;
     size_t most = 0, runs = 0;
-    start([&](Call& call, const Work& work) {
+    const auto running_worker = start([&](Call& call, const Work& work) {
       EXPECT_TRUE(running.insert(work.entity.id).second);
       most = std::max(most, running.size());
       ++runs;
@@ -171,7 +180,7 @@ TEST_F(WorkerTest, an_entity_is_handled_by_one_at_a_time_and_not_more_entities_t
 TEST_F(WorkerTest, a_mark_set_again_while_the_handler_runs_is_handled_at_once) {
   run([&] {
     std::vector<uint64_t> handled;
-    start([&](Call& call, const Work& work) {
+    const auto running_worker = start([&](Call& call, const Work& work) {
       const uint64_t again = handled.empty() ? mark(1) : 2;
       EXPECT_EQ(again, 2u);
       handled.push_back(work.marked_at);
@@ -192,7 +201,7 @@ TEST_F(WorkerTest, a_mark_set_again_while_the_handler_runs_is_handled_at_once) {
 TEST_F(WorkerTest, a_handler_that_is_content_but_leaves_its_mark_is_not_called_in_a_circle) {
   run([&] {
     int runs = 0;
-    start([&](Call&, const Work&) { return ++runs, Status(); });
+    const auto running_worker = start([&](Call&, const Work&) { return ++runs, Status(); });
     mark(1);
     wait(10s);
     EXPECT_GT(runs, 10);
@@ -203,7 +212,7 @@ TEST_F(WorkerTest, a_handler_that_is_content_but_leaves_its_mark_is_not_called_i
 TEST_F(WorkerTest, work_that_was_done_but_whose_mark_was_not_cleared_runs_again) {
   run([&] {
     int effects = 0;
-    start([&](Call& call, const Work& work) {
+    const auto running_worker = start([&](Call& call, const Work& work) {
       if (++effects == 1) return Status(Code::unknown_outcome, "died between the effect and its mark");
       return clear(call, work);
     });
@@ -217,7 +226,7 @@ TEST_F(WorkerTest, work_that_was_done_but_whose_mark_was_not_cleared_runs_again)
 TEST_F(WorkerTest, stopping_cancels_what_runs_and_waits_for_it) {
   run([&] {
     int begun = 0, ended = 0;
-    start([&](Call& call, const Work&) {
+    const auto running_worker = start([&](Call& call, const Work&) {
       ++begun;
       const Status slept = runtime::sleep(call, 5s);
       EXPECT_EQ(slept.code(), Code::cancelled);
@@ -240,7 +249,7 @@ TEST_F(WorkerTest, stopping_cancels_what_runs_and_waits_for_it) {
 TEST_F(WorkerTest, a_nudge_tries_everything_again_at_once) {
   run([&] {
     int runs = 0;
-    start([&](Call&, const Work&) { return ++runs, Status(Code::unavailable, "down"); }, {.retry_first = 20s});
+    const auto running_worker = start([&](Call&, const Work&) { return ++runs, Status(Code::unavailable, "down"); }, {.retry_first = 20s});
     mark(1);
     wait(1s);
     EXPECT_EQ(runs, 1);
@@ -253,7 +262,7 @@ TEST_F(WorkerTest, a_nudge_tries_everything_again_at_once) {
 TEST_F(WorkerTest, the_deadline_of_a_handler_is_the_limit_of_the_options) {
   run([&] {
     Code seen = Code::ok;
-    start([&](Call& call, const Work&) {
+    const auto running_worker = start([&](Call& call, const Work&) {
       const Status slept = runtime::sleep(call, 60s);
       seen = slept.code();
       return slept;
