@@ -1,5 +1,6 @@
 // Every code a client can get: number, name, class, sentence. docs/errors.md is generated from this table, and a test
-// proves that each is produced by some test and that no handler answers one that is not here. Never renumber.
+// (bundle/errors_test.cc) proves that each is produced and that no handler answers one that is not here. Never renumber;
+// 9, 18 and 20 are codes between services (base/result.h) that no client gets.
 // Class: 0 ok, 1 retry here, 2 retry later, 3 log in again, 4 go elsewhere, 5 give up, 6 bug.
 #pragma once
 
@@ -21,7 +22,6 @@ namespace hongyan::model {
   X(6, unauthenticated, 3, "The ticket is missing, expired, revoked or forged.")                               \
   X(7, forbidden, 5, "This account has no right to do that.")                                                  \
   X(8, not_found, 5, "There is no such thing.")                                                                \
-  X(9, exists, 5, "It is there already.")                                                                      \
   X(10, conflict, 1, "Somebody else changed it at the same moment; send the request again.")                   \
   X(11, too_large, 5, "Over a limit of docs/protocol.md.")                                                     \
   X(12, no_space, 2, "The server's disk is full; reading works, sending does not.")                            \

@@ -60,6 +60,7 @@ class Server:
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        self.output += self.process.stdout.read().splitlines()
         self.process.stdout.close()
 
     def stop(self, wait_s=20):
@@ -71,9 +72,22 @@ class Server:
     def __enter__(self):
         return self.start()
 
-    def __exit__(self, *_):
+    def metrics(self):
+        """Counter -> value."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/metrics")
+        lines = connection.getresponse().read().decode().splitlines()
+        connection.close()
+        return {line.split()[0]: float(line.split()[1]) for line in lines if line and not line.startswith("#")}
+
+    def __exit__(self, failure, *_):
         if self.process and self.process.poll() is None:
-            self.kill()
+            try:
+                if failure is None:
+                    foreign = [v for k, v in self.metrics().items() if k.startswith("hongyan_entry_foreign_codes")]
+                    assert foreign == [0], f"answers with codes outside the table: {foreign}"
+            finally:
+                self.kill()
 
 
 class Client:

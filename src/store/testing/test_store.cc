@@ -31,8 +31,21 @@ Result<CommitReply> TestStore::commit(Call& call, Commit commit) {
   return reply;
 }
 
+// One by one, so that the hooks see each of them.
 std::vector<Result<CommitReply>> TestStore::commit_many(Call& call, std::vector<Commit> commits, Order order) {
-  return below().commit_many(call, std::move(commits), order);
+  if (!before && !after) return below().commit_many(call, std::move(commits), order);
+  std::vector<Result<CommitReply>> replies;
+  replies.reserve(commits.size());
+  bool stopped = false;
+  for (Commit& one : commits) {
+    if (stopped) {
+      replies.emplace_back(Status(Code::cancelled, "a commit before it failed"));
+      continue;
+    }
+    replies.emplace_back(commit(call, std::move(one)));
+    stopped = order == Order::in_order && (!replies.back().ok() || !replies.back()->committed);
+  }
+  return replies;
 }
 
 Result<ReadReply> TestStore::read(Call& call, const Read& read) {
