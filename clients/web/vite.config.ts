@@ -12,8 +12,12 @@ export default defineConfig({
       registerType: 'prompt',
       injectRegister: false,
       manifest: {
-        name: 'Hongyan', short_name: 'Hongyan', start_url: '/', display: 'standalone',
-        background_color: '#f4f6f8', theme_color: '#0b7a75',
+        name: 'Hongyan',
+        short_name: 'Hongyan',
+        start_url: '/',
+        display: 'standalone',
+        background_color: '#f4f6f8',
+        theme_color: '#0b7a75',
         icons: [
           { src: '/icon.svg', sizes: 'any', type: 'image/svg+xml', purpose: 'any' },
           { src: '/icon-192.png', sizes: '192x192', type: 'image/png' },

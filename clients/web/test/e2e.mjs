@@ -18,12 +18,19 @@ const start_at = argv.indexOf('--start');
 const command = start_at >= 0 ? argv.splice(start_at, 2)[1] : null;
 const k_wait_ms = 15_000;
 
-function check(truth, what) { if (!truth) throw new Error(`not so: ${what}`); }
+function check(truth, what) {
+  if (!truth) throw new Error(`not so: ${what}`);
+}
 async function until(what, name, ms = k_wait_ms) {
   const end = Date.now() + ms;
   let last;
   for (;;) {
-    try { if (await what()) return; last = 'false'; } catch (error) { last = error.message.split('\n')[0]; }
+    try {
+      if (await what()) return;
+      last = 'false';
+    } catch (error) {
+      last = error.message.split('\n')[0];
+    }
     if (Date.now() > end) throw new Error(`it did not become so: ${name ?? what} (${last})`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
@@ -31,11 +38,23 @@ async function until(what, name, ms = k_wait_ms) {
 
 // ---- the server
 class Mock {
-  constructor() { this.mock = new MockServer(); }
-  async start() { this.origin = await this.mock.listen(); }
-  async kill() { this.dead = true; this.mock.refuse(true); }
-  async again() { this.dead = false; this.mock.refuse(false); }
-  async stop() { await this.mock.close(); }
+  constructor() {
+    this.mock = new MockServer();
+  }
+  async start() {
+    this.origin = await this.mock.listen();
+  }
+  async kill() {
+    this.dead = true;
+    this.mock.refuse(true);
+  }
+  async again() {
+    this.dead = false;
+    this.mock.refuse(false);
+  }
+  async stop() {
+    await this.mock.close();
+  }
 }
 class Real {
   async start() {
@@ -53,11 +72,20 @@ class Real {
   async kill(signal = 'SIGKILL') {
     this.dead = true;
     const gone = new Promise((resolve) => this.child.once('exit', resolve));
-    try { process.kill(-this.child.pid, signal); } catch { return; }
+    try {
+      process.kill(-this.child.pid, signal);
+    } catch {
+      return;
+    }
     await gone;
   }
-  async again() { await this.start(); this.dead = false; }
-  async stop() { await this.kill('SIGTERM'); }
+  async again() {
+    await this.start();
+    this.dead = false;
+  }
+  async stop() {
+    await this.kill('SIGTERM');
+  }
 }
 
 // ---- people
@@ -72,8 +100,15 @@ class Person {
     one.name = `u${stamp}${people++}`;
     one.nickname = nickname;
     one.password = `plain fox ${stamp} jumps`;
-    one.context = await browser.newContext({ viewport: { width: 1200, height: 760 }, locale: 'en-US', reducedMotion: 'reduce', ...options });
-    await one.context.grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.origin }).catch(() => {});
+    one.context = await browser.newContext({
+      viewport: { width: 1200, height: 760 },
+      locale: 'en-US',
+      reducedMotion: 'reduce',
+      ...options,
+    });
+    await one.context
+      .grantPermissions(['clipboard-read', 'clipboard-write'], { origin: server.origin })
+      .catch(() => {});
     one.page = await one.tab();
     return one;
   }
@@ -81,7 +116,10 @@ class Person {
     const page = await this.context.newPage();
     page.setDefaultTimeout(k_wait_ms);
     page.on('pageerror', (error) => problems.push(`${this.nickname}: ${error.message}`));
-    page.on('console', (message) => { if (message.type() === 'error' && /Content Security Policy|Uncaught/.test(message.text())) problems.push(`${this.nickname}: ${message.text()}`); });
+    page.on('console', (message) => {
+      if (message.type() === 'error' && /Content Security Policy|Uncaught/.test(message.text()))
+        problems.push(`${this.nickname}: ${message.text()}`);
+    });
     await page.goto(server.origin);
     return page;
   }
@@ -101,7 +139,9 @@ class Person {
     await page.click('form button.primary');
     await page.waitForSelector('nav');
   }
-  go(section, page = this.page) { return page.locator('nav').getByText(section, { exact: true }).click(); }
+  go(section, page = this.page) {
+    return page.locator('nav').getByText(section, { exact: true }).click();
+  }
   async ask(other) {
     await this.go('Chats');
     await this.page.click('[title="New chat"]');
@@ -133,11 +173,26 @@ class Person {
     await page.fill('#composer', text);
     await page.press('#composer', 'Enter');
   }
-  async texts(page = this.page) { return page.locator('.bubble .text').allTextContents(); }
-  async sees(text, page = this.page) { await until(async () => (await this.texts(page)).some((one) => one === text), `${this.nickname} sees "${text}"`); }
-  async all_sent(page = this.page) { await until(async () => await page.locator('.state:not([aria-label="Sent"])').count() === 0 && await page.locator('.failure').count() === 0, `everything of ${this.nickname} is sent`); }
-  async unread(title) { return (await this.page.locator('.chat', { hasText: title }).locator('.badge').allTextContents())[0] ?? '0'; }
-  async close() { await this.context.close(); }
+  async texts(page = this.page) {
+    return page.locator('.bubble .text').allTextContents();
+  }
+  async sees(text, page = this.page) {
+    await until(async () => (await this.texts(page)).some((one) => one === text), `${this.nickname} sees "${text}"`);
+  }
+  async all_sent(page = this.page) {
+    await until(
+      async () =>
+        (await page.locator('.state:not([aria-label="Sent"])').count()) === 0 &&
+        (await page.locator('.failure').count()) === 0,
+      `everything of ${this.nickname} is sent`,
+    );
+  }
+  async unread(title) {
+    return (await this.page.locator('.chat', { hasText: title }).locator('.badge').allTextContents())[0] ?? '0';
+  }
+  async close() {
+    await this.context.close();
+  }
 }
 async function friends(a_name, b_name) {
   const [a, b] = await Promise.all([Person.make(a_name), Person.make(b_name)]);
@@ -145,16 +200,36 @@ async function friends(a_name, b_name) {
   await b.register();
   await a.ask(b);
   await b.accept(a);
-  await until(async () => { await a.go('Contacts'); return await a.page.locator('.person', { hasText: b_name }).count() > 0 && await a.page.locator('text=Sent requests').count() === 0; }, 'the request is accepted');
+  await until(async () => {
+    await a.go('Contacts');
+    return (
+      (await a.page.locator('.person', { hasText: b_name }).count()) > 0 &&
+      (await a.page.locator('text=Sent requests').count()) === 0
+    );
+  }, 'the request is accepted');
   return [a, b];
 }
-const leads = (page) => page.evaluate(async () => { const { held } = await navigator.locks.query(); return held.some((lock) => lock.name.startsWith('hongyan-lead-')) ? held.find((lock) => lock.name.startsWith('hongyan-lead-')).clientId : ''; });
+const leads = (page) =>
+  page.evaluate(async () => {
+    const { held } = await navigator.locks.query();
+    return held.some((lock) => lock.name.startsWith('hongyan-lead-'))
+      ? held.find((lock) => lock.name.startsWith('hongyan-lead-')).clientId
+      : '';
+  });
 
 async function accessible(page, where) {
-  await page.waitForTimeout(300);   // Rows of a virtual list are hidden until they are measured.
+  await page.waitForTimeout(300); // Rows of a virtual list are hidden until they are measured.
   await page.evaluate(axe);
-  const result = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }));
-  const bad = result.violations.map((one) => `${one.id}: ${one.nodes.slice(0, 3).map((node) => `${node.html.slice(0, 140)} [${node.any[0]?.message ?? node.failureSummary}]`).join(' | ')}`);
+  const result = await page.evaluate(() =>
+    window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa'] }),
+  );
+  const bad = result.violations.map(
+    (one) =>
+      `${one.id}: ${one.nodes
+        .slice(0, 3)
+        .map((node) => `${node.html.slice(0, 140)} [${node.any[0]?.message ?? node.failureSummary}]`)
+        .join(' | ')}`,
+  );
   check(bad.length === 0, `${where} is accessible: ${bad.join('\n   ')}`);
   const cut = await clipped(page);
   check(cut.length === 0, `${where} shows all its text: ${cut.join('; ')}`);
@@ -180,20 +255,35 @@ const steps = {
     await b.page.reload();
     await b.sees('Hello Bo');
     check((await b.page.locator('.list .badge').count()) === 0, 'nothing is unread after the reload');
-    await a.close(); await b.close();
+    await a.close();
+    await b.close();
   },
   async 'what people write is never markup'() {
     const [a, b] = await friends('Mallory', 'Victim');
     await a.open_friend(b);
-    const bad = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> javascript:alert(1) https://example.org/?q=<b>';
+    const bad =
+      '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script> javascript:alert(1) https://example.org/?q=<b>';
     await a.say(bad);
     await a.sees(bad);
     await b.open('Mallory');
     await b.sees(bad);
-    check(await b.page.evaluate(() => window.pwned === undefined && document.querySelectorAll('.bubble img, .bubble script, .bubble b').length === 0), 'it is text');
-    const links = await b.page.locator('.bubble a').evaluateAll((list) => list.map((one) => [one.getAttribute('href'), one.rel, one.target]));
-    check(links.length === 1 && links[0][0] === 'https://example.org/?q=' && links[0][1].includes('noopener'), `one safe link: ${JSON.stringify(links)}`);
-    await a.close(); await b.close();
+    check(
+      await b.page.evaluate(
+        () =>
+          window.pwned === undefined &&
+          document.querySelectorAll('.bubble img, .bubble script, .bubble b').length === 0,
+      ),
+      'it is text',
+    );
+    const links = await b.page
+      .locator('.bubble a')
+      .evaluateAll((list) => list.map((one) => [one.getAttribute('href'), one.rel, one.target]));
+    check(
+      links.length === 1 && links[0][0] === 'https://example.org/?q=' && links[0][1].includes('noopener'),
+      `one safe link: ${JSON.stringify(links)}`,
+    );
+    await a.close();
+    await b.close();
   },
   async 'remark, block and remove'() {
     const [a, b] = await friends('Cora', 'Dirk');
@@ -212,14 +302,21 @@ const steps = {
     check((await b.page.locator('.failure').textContent()).includes('not friends'), 'the reason is shown');
     await b.page.locator('.retry').click();
     await b.page.waitForSelector('.failure');
-    check((await b.texts()).length === (await b.texts()).filter((one) => one === 'Can you hear me?').length, 'one bubble only');
-    await a.close(); await b.close();
+    check(
+      (await b.texts()).length === (await b.texts()).filter((one) => one === 'Can you hear me?').length,
+      'one bubble only',
+    );
+    await a.close();
+    await b.close();
   },
   async 'a group from its making to leaving it'() {
     const [a, b] = await friends('Gail', 'Hank');
     const c = await (await Person.make('Iris')).register();
     const d = await (await Person.make('Jack')).register();
-    for (const other of [c, d]) { await a.ask(other); await other.accept(a); }
+    for (const other of [c, d]) {
+      await a.ask(other);
+      await other.accept(a);
+    }
     await a.go('Chats');
     await a.page.click('[title="New chat"]');
     await a.page.getByRole('menuitem', { name: 'New group' }).click();
@@ -228,7 +325,11 @@ const steps = {
     await a.page.click('dialog >> text=Create');
     await a.page.waitForSelector('#composer');
     await a.say('Welcome all');
-    for (const one of [b, c]) { await one.open('Geese'); await one.sees('Welcome all'); await one.say(`${one.nickname} is here`); }
+    for (const one of [b, c]) {
+      await one.open('Geese');
+      await one.sees('Welcome all');
+      await one.say(`${one.nickname} is here`);
+    }
     await a.sees('Hank is here');
     await a.sees('Iris is here');
     check((await a.page.locator('.status').textContent()).includes('3 members'), 'three members');
@@ -244,7 +345,10 @@ const steps = {
     await d.page.waitForSelector('#composer');
     await d.say('Jack is here');
     await a.sees('Jack is here');
-    await until(async () => (await b.page.locator('.note').allTextContents()).some((one) => /Gail added Jack/.test(one)), 'a line says who was added');
+    await until(
+      async () => (await b.page.locator('.note').allTextContents()).some((one) => /Gail added Jack/.test(one)),
+      'a line says who was added',
+    );
     await a.page.locator('.panel').getByRole('button', { name: 'Remove Iris' }).click();
     await a.page.getByRole('alertdialog').getByRole('button', { name: 'Remove Iris' }).click();
     await until(async () => (await a.page.locator('.panel li').count()) === 3, 'Iris is gone from the list');
@@ -275,11 +379,19 @@ const steps = {
     const leader = await leads(second);
     await a.page.close();
     const start = Date.now();
-    await until(async () => { const now = await leads(second); return now !== '' && now !== leader; }, 'the second tab leads', 5000);
+    await until(
+      async () => {
+        const now = await leads(second);
+        return now !== '' && now !== leader;
+      },
+      'the second tab leads',
+      5000,
+    );
     check(Date.now() - start < 1000, `hand-over took ${Date.now() - start} ms`);
     await b.say('to the new leader');
     await a.sees('to the new leader', second);
-    await a.close(); await b.close();
+    await a.close();
+    await b.close();
   },
   async 'offline it opens, shows what it has, and sends later'() {
     const [a, b] = await friends('Max', 'Nell');
@@ -289,16 +401,19 @@ const steps = {
     await a.all_sent();
     await a.page.evaluate(() => navigator.serviceWorker.ready.then(() => true));
     await a.page.reload();
-    await until(() => a.page.evaluate(() => navigator.serviceWorker.controller !== null), 'the service worker controls the page');
+    await until(
+      () => a.page.evaluate(() => navigator.serviceWorker.controller !== null),
+      'the service worker controls the page',
+    );
     await a.context.setOffline(true);
-    await server.kill();   // Offline in Chromium does not cut WebSockets to this machine.
+    await server.kill(); // Offline in Chromium does not cut WebSockets to this machine.
     await a.page.reload();
     await a.page.waitForSelector('.net');
     await a.sees('before the tunnel');
     await a.say('first in the tunnel');
     await a.say('second in the tunnel');
-    await a.sees('second in the tunnel');   // Shown means stored.
-    check(await a.page.locator('.state[aria-label="Sent"]').count() === 1, 'the new ones are not sent');
+    await a.sees('second in the tunnel'); // Shown means stored.
+    check((await a.page.locator('.state[aria-label="Sent"]').count()) === 1, 'the new ones are not sent');
     await a.page.reload();
     await a.sees('second in the tunnel');
     await server.again();
@@ -306,16 +421,23 @@ const steps = {
     await b.open('Max');
     await b.sees('second in the tunnel');
     const texts = await b.texts();
-    check(texts.join('|') === 'before the tunnel|first in the tunnel|second in the tunnel', `in order, once: ${texts.join('|')}`);
+    check(
+      texts.join('|') === 'before the tunnel|first in the tunnel|second in the tunnel',
+      `in order, once: ${texts.join('|')}`,
+    );
     await a.all_sent();
-    check(await a.page.locator('.net').count() === 0, 'the banner is gone');
-    await a.close(); await b.close();
+    check((await a.page.locator('.net').count()) === 0, 'the banner is gone');
+    await a.close();
+    await b.close();
   },
   async 'the server dies and comes back, nothing is lost or doubled'() {
     const [a, b] = await friends('Olga', 'Pete');
     await a.open_friend(b);
     const sent = [];
-    const say = async (text) => { sent.push(text); await a.say(text); };
+    const say = async (text) => {
+      sent.push(text);
+      await a.say(text);
+    };
     for (let i = 0; i < 5; i += 1) await say(`before ${i}`);
     await server.kill();
     for (let i = 0; i < 5; i += 1) await say(`while away ${i}`);
@@ -323,16 +445,34 @@ const steps = {
     await server.again();
     await b.open('Olga');
     await b.sees('while away 4');
-    for (let i = 0; i < 5; i += 1) { await say(`after ${i}`); if (i === 2) { await server.kill(); await server.again(); } }
+    for (let i = 0; i < 5; i += 1) {
+      await say(`after ${i}`);
+      if (i === 2) {
+        await server.kill();
+        await server.again();
+      }
+    }
     await b.sees('after 4');
     await a.all_sent();
     for (const one of [a, b]) {
-      check((await one.texts()).join('|') === sent.join('|'), `${one.nickname} has all once in order: ${(await one.texts()).join('|')}`);
+      check(
+        (await one.texts()).join('|') === sent.join('|'),
+        `${one.nickname} has all once in order: ${(await one.texts()).join('|')}`,
+      );
       await one.page.reload();
       await one.sees('after 4');
-      await until(async () => { const now = (await one.texts()).join('|'); if (now !== sent.join('|')) throw new Error(now); return true; }, `${one.nickname} has the same after a reload`, 3000);
+      await until(
+        async () => {
+          const now = (await one.texts()).join('|');
+          if (now !== sent.join('|')) throw new Error(now);
+          return true;
+        },
+        `${one.nickname} has the same after a reload`,
+        3000,
+      );
     }
-    await a.close(); await b.close();
+    await a.close();
+    await b.close();
   },
   async 'history above the fold comes when scrolled to, and stays where it was'() {
     const [a, b] = await friends('Rick', 'Sue');
@@ -346,31 +486,53 @@ const steps = {
     await other.login();
     await other.open('Rick');
     await other.sees('line 129');
-    check(await other.page.evaluate(() => { const view = document.querySelector('.messages'); return view.scrollHeight - view.scrollTop - view.clientHeight < 5; }), 'it opens at the newest');
+    check(
+      await other.page.evaluate(() => {
+        const view = document.querySelector('.messages');
+        return view.scrollHeight - view.scrollTop - view.clientHeight < 5;
+      }),
+      'it opens at the newest',
+    );
     const box = other.page.locator('.messages');
     for (let i = 0; i < 60 && !(await other.texts()).includes('line 0'); i += 1) {
-      await box.evaluate((view) => { view.scrollTop = Math.max(0, view.scrollTop - 500); });
+      await box.evaluate((view) => {
+        view.scrollTop = Math.max(0, view.scrollTop - 500);
+      });
       await other.page.waitForTimeout(120);
     }
     await other.sees('line 0');
     const shown = (await other.texts()).map((one) => Number(one.slice(5)));
-    check(shown.every((one, at) => at === 0 || one === shown[at - 1] + 1), `no gap, none twice: ${shown}`);
-    const top = await other.page.locator('.bubble', { hasText: /^line 5\b/ }).first().boundingBox();
+    check(
+      shown.every((one, at) => at === 0 || one === shown[at - 1] + 1),
+      `no gap, none twice: ${shown}`,
+    );
+    const top = await other.page
+      .locator('.bubble', { hasText: /^line 5\b/ })
+      .first()
+      .boundingBox();
     await b.open('Rick');
     await b.say('news while reading');
     await other.page.waitForTimeout(600);
-    const then = await other.page.locator('.bubble', { hasText: /^line 5\b/ }).first().boundingBox();
+    const then = await other.page
+      .locator('.bubble', { hasText: /^line 5\b/ })
+      .first()
+      .boundingBox();
     check(top && then && Math.abs(top.y - then.y) < 3, `what is read does not move (${top?.y} ${then?.y})`);
     await other.page.click('[aria-label="Newest messages"]');
     await other.sees('news while reading');
-    await a.close(); await b.close(); await other.close();
+    await a.close();
+    await b.close();
+    await other.close();
   },
   async 'drafts, keys and the switcher'() {
     const [a, b] = await friends('Tina', 'Ulf');
     await a.open_friend(b);
     await a.page.fill('#composer', 'half a thought');
     await a.page.keyboard.press('Escape');
-    await until(async () => (await a.page.locator('.chat', { hasText: 'Ulf' }).textContent()).includes('half a thought'), 'the draft is in the list');
+    await until(
+      async () => (await a.page.locator('.chat', { hasText: 'Ulf' }).textContent()).includes('half a thought'),
+      'the draft is in the list',
+    );
     await a.page.reload();
     await a.page.waitForSelector('.chat');
     await a.page.keyboard.press('Control+k');
@@ -379,14 +541,14 @@ const steps = {
     await a.page.locator('dialog [role=option]', { hasText: 'Ulf' }).first().waitFor();
     await a.page.keyboard.press('Enter');
     await a.page.waitForSelector('#composer');
-    check(await a.page.inputValue('#composer') === 'half a thought', 'the draft is back');
+    check((await a.page.inputValue('#composer')) === 'half a thought', 'the draft is back');
     await a.page.focus('#composer');
     await a.page.keyboard.press('End');
     await a.page.keyboard.press('Shift+Enter');
     await a.page.keyboard.type('and the other half');
     await a.page.keyboard.press('Enter');
     await a.sees('half a thought\nand the other half');
-    check(await a.page.inputValue('#composer') === '', 'the box is empty');
+    check((await a.page.inputValue('#composer')) === '', 'the box is empty');
     // Forwarding to oneself.
     await a.page.locator('.bubble').last().click({ button: 'right' });
     await a.page.getByRole('menuitem', { name: 'Forward' }).click();
@@ -399,8 +561,15 @@ const steps = {
     await a.page.focus('#composer');
     await a.page.keyboard.type('typing');
     await b.go('Chats');
-    await until(async () => (await b.page.locator('.chat', { hasText: 'Tina' }).textContent()).includes('typing'), 'the other sees that somebody types', 8000).catch((error) => { if (!command) throw error; });
-    await a.close(); await b.close();
+    await until(
+      async () => (await b.page.locator('.chat', { hasText: 'Tina' }).textContent()).includes('typing'),
+      'the other sees that somebody types',
+      8000,
+    ).catch((error) => {
+      if (!command) throw error;
+    });
+    await a.close();
+    await b.close();
   },
   async 'profile, password, devices and logging out'() {
     const [a, b] = await friends('Vera', 'Walt');
@@ -413,14 +582,18 @@ const steps = {
     await b.page.reload();
     await b.page.waitForSelector('nav');
     await b.go('Contacts');
-    await b.page.locator('.person', { hasText: 'Vera' }).locator('.cover').click();   // Looking asks for what is new.
+    await b.page.locator('.person', { hasText: 'Vera' }).locator('.cover').click(); // Looking asks for what is new.
     await b.page.waitForSelector('h1:has-text("Vera the Great")');
     // Another device of hers, which she logs out.
     const phone = await Person.make('Vera');
     Object.assign(phone, { name: a.name, password: a.password });
     await phone.login();
     await a.page.click('.list >> text=Devices');
-    await until(async () => { await a.page.click('.list >> text=About'); await a.page.click('.list >> text=Devices'); return (await a.page.locator('.device').count()) === 2; }, 'two devices');
+    await until(async () => {
+      await a.page.click('.list >> text=About');
+      await a.page.click('.list >> text=Devices');
+      return (await a.page.locator('.device').count()) === 2;
+    }, 'two devices');
     await a.page.locator('.device').nth(1).getByRole('button').click();
     await a.page.getByRole('alertdialog').getByRole('button', { name: 'Log out' }).click();
     await phone.page.waitForSelector('text=This device was logged out');
@@ -430,7 +603,7 @@ const steps = {
     await a.page.locator('dialog [autocomplete=current-password]').fill(a.password);
     for (const at of [0, 1]) await a.page.locator('dialog [autocomplete=new-password]').nth(at).fill(fresh);
     await a.page.click('dialog >> text=Save');
-    await until(async () => await a.page.locator('dialog').count() === 0, 'the password is changed');
+    await until(async () => (await a.page.locator('dialog').count()) === 0, 'the password is changed');
     a.password = fresh;
     await a.page.reload();
     await a.page.waitForSelector('nav');
@@ -439,9 +612,17 @@ const steps = {
     await a.page.click('.column >> text=Log out');
     await a.page.getByRole('alertdialog').getByRole('button', { name: 'Log out' }).click();
     await a.page.waitForSelector('[name=username]');
-    await until(() => a.page.evaluate(async () => (await indexedDB.databases()).length === 0 && localStorage.getItem('hongyan.session') === null), 'nothing of the account is left');
+    await until(
+      () =>
+        a.page.evaluate(
+          async () => (await indexedDB.databases()).length === 0 && localStorage.getItem('hongyan.session') === null,
+        ),
+      'nothing of the account is left',
+    );
     await a.login();
-    await a.close(); await b.close(); await phone.close();
+    await a.close();
+    await b.close();
+    await phone.close();
   },
   async 'a wrong password and a taken name are said plainly'() {
     const a = await (await Person.make('Xena')).register();
@@ -454,7 +635,8 @@ const steps = {
     await b.page.fill('[name=password]', b.password);
     await b.page.click('form button.primary');
     await b.page.waitForSelector('text=Somebody has this user name already.');
-    await a.close(); await b.close();
+    await a.close();
+    await b.close();
   },
   async 'every page is accessible and cuts no text'() {
     for (const dark of [false, true]) {
@@ -492,13 +674,16 @@ const steps = {
       for (const width of [320, 719, 720, 1024, 2560]) {
         await a.page.setViewportSize({ width, height: 700 });
         for (const hash of ['#/chats', '#/contacts', '#/settings', '#/settings/profile', '#/settings/appearance']) {
-          await a.page.evaluate((to) => { location.hash = to; }, hash);
+          await a.page.evaluate((to) => {
+            location.hash = to;
+          }, hash);
           await a.page.waitForTimeout(80);
           const cut = await clipped(a.page);
           check(cut.length === 0, `${where} ${hash} at ${width}: ${cut.join('; ')}`);
         }
       }
-      await a.close(); await b.close();
+      await a.close();
+      await b.close();
     }
   },
 };
@@ -534,7 +719,8 @@ for (const [name, step] of Object.entries({ ...steps, ...(command ? {} : mock_on
     console.log(`FAIL ${name}\n     ${error.stack}${problems.map((one) => `\n     in the page: ${one}`).join('')}`);
     let at = 0;
     for (const context of browser.contexts()) {
-      for (const page of context.pages()) await page.screenshot({ path: `${out}fail-${name.replace(/\W+/g, '-')}-${at++}.png` }).catch(() => {});
+      for (const page of context.pages())
+        await page.screenshot({ path: `${out}fail-${name.replace(/\W+/g, '-')}-${at++}.png` }).catch(() => {});
       await context.close().catch(() => {});
     }
     if (server.dead) await server.again().catch((again) => console.log(`     ${again.message}`));

@@ -13,23 +13,49 @@ import { MockServer } from './mock_server.mjs';
 
 let server: any;
 const engines: Engine[] = [];
-beforeAll(async () => { server = new MockServer(); await server.listen(); });
-afterAll(async () => { for (const engine of engines) engine.stop(); await server.close(); });
+beforeAll(async () => {
+  server = new MockServer();
+  await server.listen();
+});
+afterAll(async () => {
+  for (const engine of engines) engine.stop();
+  await server.close();
+});
 
-class Profile {   // Of a browser: storage and locks that its tabs share.
+class Profile {
+  // Of a browser: storage and locks that its tabs share.
   readonly storage = new FakeStorage();
   readonly locks = new FakeLocks();
   readonly sessions = new SessionKeeper(this.storage);
   deps(): EngineDeps {
     return {
-      origin: server.origin, sessions: this.sessions, fetch: (input, init) => fetch(input, init), open_socket: (url) => new WebSocket(url) as unknown as SocketLike,
-      exclusive: async (name, work) => { let result: any; await this.locks.request(name, {}, async () => { result = await work(); }); return result; },
-      device: () => ({ id: this.sessions.device_id(), platform: 3 }), locale: () => 'en', locks: this.locks, channel: (name) => new BroadcastChannel(name) as unknown as Channel,
+      origin: server.origin,
+      sessions: this.sessions,
+      fetch: (input, init) => fetch(input, init),
+      open_socket: (url) => new WebSocket(url) as unknown as SocketLike,
+      exclusive: async (name, work) => {
+        let result: any;
+        await this.locks.request(name, {}, async () => {
+          result = await work();
+        });
+        return result;
+      },
+      device: () => ({ id: this.sessions.device_id(), platform: 3 }),
+      locale: () => 'en',
+      locks: this.locks,
+      channel: (name) => new BroadcastChannel(name) as unknown as Channel,
     };
   }
   async tab(): Promise<Engine & { log: string[] }> {
     const log: string[] = [];
-    const engine = new Engine(this.sessions.load()!.uin, this.deps(), { change: () => log.push('change'), net: (net) => log.push(net), typing: (conv) => log.push(`typing ${conv}`), ended: () => log.push('ended'), logout: () => log.push('logout'), synced: () => log.push('synced') });
+    const engine = new Engine(this.sessions.load()!.uin, this.deps(), {
+      change: () => log.push('change'),
+      net: (net) => log.push(net),
+      typing: (conv) => log.push(`typing ${conv}`),
+      ended: () => log.push('ended'),
+      logout: () => log.push('logout'),
+      synced: () => log.push('synced'),
+    });
     engines.push(engine);
     await engine.start();
     return Object.assign(engine, { log });
@@ -46,7 +72,8 @@ function pair(): [any, any] {
   server.befriend(a, b, true);
   return [a, b];
 }
-const texts = async (engine: Engine, conv: string): Promise<string[]> => (await engine.store.page(conv, k_top, 1000, true)).rows.map((row) => text_of(row.message));
+const texts = async (engine: Engine, conv: string): Promise<string[]> =>
+  (await engine.store.page(conv, k_top, 1000, true)).rows.map((row) => text_of(row.message));
 
 describe('two people', () => {
   it('chat, and each message is there once on both sides', async () => {
@@ -57,7 +84,11 @@ describe('two people', () => {
     await ann.send(`1:${b.uin}`, [text_content('one'), text_content('two')]);
     await until(async () => (await texts(bo, `1:${a.uin}`)).length === 2);
     await bo.send(`1:${a.uin}`, [text_content('three')]);
-    for (const [engine, conv] of [[ann, `1:${b.uin}`], [bo, `1:${a.uin}`]] as const) await until(async () => (await texts(engine, conv)).join() === 'one,two,three');
+    for (const [engine, conv] of [
+      [ann, `1:${b.uin}`],
+      [bo, `1:${a.uin}`],
+    ] as const)
+      await until(async () => (await texts(engine, conv)).join() === 'one,two,three');
     await until(async () => (await ann.store.outbox()).length === 0 && (await bo.store.outbox()).length === 0);
     expect((await bo.store.conversation(`1:${a.uin}`))?.unread).toBe(2);
     await bo.mark_read(`1:${a.uin}`, 1e9);
@@ -74,9 +105,16 @@ describe('two people', () => {
       sent.push(`m${i}`);
       await ann.send(`1:${b.uin}`, [text_content(`m${i}`)]);
       if (i % 7 === 3) server.break_links();
-      if (i % 10 === 5) { ann.poke(); bo.poke(); }
+      if (i % 10 === 5) {
+        ann.poke();
+        bo.poke();
+      }
     }
-    await until(async () => { ann.poke(); bo.poke(); return (await texts(bo, `1:${a.uin}`)).length >= 30; }, 15_000);
+    await until(async () => {
+      ann.poke();
+      bo.poke();
+      return (await texts(bo, `1:${a.uin}`)).length >= 30;
+    }, 15_000);
     expect(await texts(bo, `1:${a.uin}`)).toEqual(sent);
     await until(async () => (await ann.store.outbox()).length === 0, 10_000);
     expect(await texts(ann, `1:${b.uin}`)).toEqual(sent);
@@ -115,9 +153,16 @@ describe('a kind this client does not know', () => {
   it('is kept and forwarded byte for byte', async () => {
     const [a, b] = pair();
     const ann = await new Profile().log_in(a).tab();
-    const content = Buffer.from(Array.from({ length: 300 }, (_, at) => at * 37 % 256)).toString('base64');
-    server.send(b, { conversation: { type: 1, id: a.uin }, clientMsgId: 'strange', kind: 60001, content, digest: 'strange', ext: 'AP8B' });
-    const row = (await until(async () => (await ann.store.page(`1:${b.uin}`, k_top, 10, true)).rows[0]));
+    const content = Buffer.from(Array.from({ length: 300 }, (_, at) => (at * 37) % 256)).toString('base64');
+    server.send(b, {
+      conversation: { type: 1, id: a.uin },
+      clientMsgId: 'strange',
+      kind: 60001,
+      content,
+      digest: 'strange',
+      ext: 'AP8B',
+    });
+    const row = await until(async () => (await ann.store.page(`1:${b.uin}`, k_top, 10, true)).rows[0]);
     expect(row.message).toMatchObject({ kind: 60001, content, ext: 'AP8B' });
     await ann.forward(`1:${a.uin}`, row.message);
     const copy = await until(async () => (await ann.store.page(`1:${a.uin}`, k_top, 10, true)).rows[0]);
@@ -175,7 +220,7 @@ describe('history', () => {
   it('comes page by page from the server, then from here', async () => {
     const [a, b] = pair();
     for (let i = 0; i < 130; i += 1) server.say(b, a, `h${i}`, 1_700_000_000_000 + i);
-    server.sync_rows = 50;   // The log is longer: a new device gets the last page only.
+    server.sync_rows = 50; // The log is longer: a new device gets the last page only.
     const ann = await new Profile().log_in(a).tab();
     await until(() => ann.log.includes('synced'));
     server.sync_rows = 400;
@@ -207,6 +252,9 @@ describe('history', () => {
     await until(() => again.log.includes('synced'));
     expect((await texts(again, conv)).length).toBe(8);
     const page = await again.older(conv, k_top);
-    expect(page.rows.map((row) => text_of(row.message))).toEqual([...Array.from({ length: 5 }, (_, i) => `old${i}`), ...Array.from({ length: 20 }, (_, i) => `new${i}`)]);
+    expect(page.rows.map((row) => text_of(row.message))).toEqual([
+      ...Array.from({ length: 5 }, (_, i) => `old${i}`),
+      ...Array.from({ length: 20 }, (_, i) => `new${i}`),
+    ]);
   });
 });

@@ -9,15 +9,30 @@ import { fresh_store, until } from './helpers';
 
 type Send = (messages: MessageJson[]) => Promise<SendResponseJson> | SendResponseJson;
 const ok: Send = (messages) => ({ sent: messages.map((one) => ({ clientMsgId: one.clientMsgId, serverTimeMs: '5' })) });
-const row = (id: string, conv = '1:7', created = Date.now()): OutboxRow => ({ id, conv, state: 'queued', created, message: { clientMsgId: id, conversation: { type: 1, id: conv.slice(2) } } });
+const row = (id: string, conv = '1:7', created = Date.now()): OutboxRow => ({
+  id,
+  conv,
+  state: 'queued',
+  created,
+  message: { clientMsgId: id, conversation: { type: 1, id: conv.slice(2) } },
+});
 
 async function make(send: Send, now?: () => number) {
   const store = await fresh_store();
   const sent: string[][] = [];
-  const outbox = new Outbox({ store, now, random: () => 0, send: async (messages) => { sent.push(messages.map((one) => one.clientMsgId!)); return send(messages); } });
+  const outbox = new Outbox({
+    store,
+    now,
+    random: () => 0,
+    send: async (messages) => {
+      sent.push(messages.map((one) => one.clientMsgId!));
+      return send(messages);
+    },
+  });
   return { store, outbox, sent };
 }
-const states = async (store: Store): Promise<Record<string, string>> => Object.fromEntries((await store.outbox()).map((one) => [one.id, one.state]));
+const states = async (store: Store): Promise<Record<string, string>> =>
+  Object.fromEntries((await store.outbox()).map((one) => [one.id, one.state]));
 
 describe('the outbox', () => {
   it('sends in the order of writing, 16 in a request', async () => {
@@ -31,7 +46,9 @@ describe('the outbox', () => {
   });
   it('has one request in flight per conversation; another conversation does not wait', async () => {
     const open: (() => void)[] = [];
-    const { store, outbox, sent } = await make((messages) => new Promise((resolve) => open.push(() => resolve(ok(messages)))));
+    const { store, outbox, sent } = await make(
+      (messages) => new Promise((resolve) => open.push(() => resolve(ok(messages)))),
+    );
     await store.add_outbox([row('a1'), row('b1', '1:8')]);
     void outbox.pump();
     await until(() => sent.length === 2);
@@ -45,7 +62,10 @@ describe('the outbox', () => {
   });
   it('sends the same id again after an unknown outcome, before anything newer', async () => {
     let failures = 1;
-    const { store, outbox, sent } = await make((messages) => { if (failures-- > 0) throw local_error(17, 'broke'); return ok(messages); });
+    const { store, outbox, sent } = await make((messages) => {
+      if (failures-- > 0) throw local_error(17, 'broke');
+      return ok(messages);
+    });
     await store.add_outbox([row('a1')]);
     await outbox.pump();
     expect(await states(store)).toEqual({ a1: 'sending' });
@@ -60,7 +80,12 @@ describe('the outbox', () => {
     const { store, outbox, sent } = await make((messages) => {
       const at = messages.findIndex((one) => one.clientMsgId === 'bad');
       if (at < 0) return ok(messages);
-      const response: SendResponseJson = { sent: [...messages.slice(0, at).map((one) => ({ clientMsgId: one.clientMsgId })), { clientMsgId: 'bad', code: 105 }] };
+      const response: SendResponseJson = {
+        sent: [
+          ...messages.slice(0, at).map((one) => ({ clientMsgId: one.clientMsgId })),
+          { clientMsgId: 'bad', code: 105 },
+        ],
+      };
       throw new RemoteError(105, 5, 0, '', response);
     });
     await store.add_outbox([row('a1'), row('bad'), row('a3')]);
@@ -70,7 +95,10 @@ describe('the outbox', () => {
     expect((await store.outbox()).find((one) => one.id === 'bad')?.error).toBe(105);
   });
   it('takes the first of the batch for the culprit when the answer names none', async () => {
-    const { store, outbox } = await make((messages) => { if (messages[0]!.clientMsgId === 'a1') throw new RemoteError(11, 5); return ok(messages); });
+    const { store, outbox } = await make((messages) => {
+      if (messages[0]!.clientMsgId === 'a1') throw new RemoteError(11, 5);
+      return ok(messages);
+    });
     await store.add_outbox([row('a1'), row('a2')]);
     await outbox.pump();
     expect(await states(store)).toEqual({ a1: 'failed', a2: 'sent' });
@@ -84,14 +112,19 @@ describe('the outbox', () => {
   });
   it('tries again by itself after a rest', async () => {
     let failures = 1;
-    const { store, outbox, sent } = await make((messages) => { if (failures-- > 0) throw new RemoteError(3, 2, 20); return ok(messages); });
+    const { store, outbox, sent } = await make((messages) => {
+      if (failures-- > 0) throw new RemoteError(3, 2, 20);
+      return ok(messages);
+    });
     await store.add_outbox([row('a1')]);
     await outbox.pump();
     await until(() => sent.length === 2);
     await until(async () => (await states(store)).a1 === 'sent');
   });
   it('leaves everything for the next login when the session ended', async () => {
-    const { store, outbox, sent } = await make(() => { throw new RemoteError(6, 3); });
+    const { store, outbox, sent } = await make(() => {
+      throw new RemoteError(6, 3);
+    });
     await store.add_outbox([row('a1')]);
     await outbox.pump();
     expect(sent).toHaveLength(1);

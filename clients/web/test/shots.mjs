@@ -6,7 +6,7 @@ import { PNG } from 'pngjs';
 import { launch } from './browser.mjs';
 import { clipped, scenes, with_scene } from './scenes.mjs';
 
-const k_differing_max = 0.02;   // Of the pixels: another version of the fonts moves that much, a lost pane far more.
+const k_differing_max = 0.02; // Of the pixels: another version of the fonts moves that much, a lost pane far more.
 const check = process.argv.includes('--check');
 const names = process.argv.slice(2).filter((name) => !name.startsWith('--'));
 const kept = new URL('../screenshots/', import.meta.url).pathname;
@@ -28,10 +28,12 @@ for (const name of names.length ? names : Object.keys(scenes)) {
     else {
       const a = PNG.sync.read(readFileSync(file));
       const b = PNG.sync.read(taken);
-      if (a.width !== b.width || a.height !== b.height) problems.push(`size ${b.width}x${b.height}, kept ${a.width}x${a.height}`);
+      if (a.width !== b.width || a.height !== b.height)
+        problems.push(`size ${b.width}x${b.height}, kept ${a.width}x${a.height}`);
       else {
         const difference = new PNG({ width: a.width, height: a.height });
-        const share = pixelmatch(a.data, b.data, difference.data, a.width, a.height, { threshold: 0.25 }) / (a.width * a.height);
+        const share =
+          pixelmatch(a.data, b.data, difference.data, a.width, a.height, { threshold: 0.25 }) / (a.width * a.height);
         if (share > k_differing_max) {
           problems.push(`${(share * 100).toFixed(2)} % of the pixels differ`);
           writeFileSync(`${out}${name}.png`, taken);

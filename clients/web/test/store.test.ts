@@ -33,7 +33,10 @@ describe('sync answers', () => {
   it('that fail half-way leave neither rows nor snapshot', async () => {
     const store = await fresh_store();
     await store.apply_sync('', answer('s1', entries(message(1))));
-    const broken = answer('s2', [...entries(message(2)), { message: { ...message(3), position: (() => {}) as unknown as string } }]);
+    const broken = answer('s2', [
+      ...entries(message(2)),
+      { message: { ...message(3), position: (() => {}) as unknown as string } },
+    ]);
     await expect(store.apply_sync('s1', broken)).rejects.toThrow();
     expect(await store.snapshot()).toBe('s1');
     expect(await positions(store, conv)).toEqual([1]);
@@ -82,37 +85,80 @@ describe('sync answers', () => {
 describe('unread', () => {
   it('is the count of the server plus what came after it', async () => {
     const store = await fresh_store();
-    await store.apply_sync('', answer('s1', [...entries(message(1), message(2), message(3)), { state: { conversation: { type: 1, id: peer }, lastPosition: '3', readPosition: '1', unread: 2, version: '3' } }]));
+    await store.apply_sync(
+      '',
+      answer('s1', [
+        ...entries(message(1), message(2), message(3)),
+        {
+          state: { conversation: { type: 1, id: peer }, lastPosition: '3', readPosition: '1', unread: 2, version: '3' },
+        },
+      ]),
+    );
     expect((await store.conversation(conv))?.unread).toBe(2);
     await store.apply_sync('s1', answer('s2', entries(message(4))));
     expect((await store.conversation(conv))?.unread).toBe(3);
   });
   it('does not count my own and silent messages', async () => {
     const store = await fresh_store();
-    await store.apply_sync('', answer('s1', entries(message(1, { sender: store.uin }), message(2, { flags: 1 }), message(3))));
+    await store.apply_sync(
+      '',
+      answer('s1', entries(message(1, { sender: store.uin }), message(2, { flags: 1 }), message(3))),
+    );
     expect((await store.conversation(conv))?.unread).toBe(1);
   });
   it('is zero as soon as it is read here, also before the server knows', async () => {
     const store = await fresh_store();
     await store.apply_sync('', answer('s1', entries(message(1), message(2))));
     expect(await store.mark_read(conv, 2)).toBe(true);
-    expect((await store.conversation(conv))).toMatchObject({ unread: 0, read_wanted: 2 });
-    await store.put_state({ conversation: { type: 1, id: peer }, lastPosition: '2', readPosition: '0', unread: 2, version: '2' });
+    expect(await store.conversation(conv)).toMatchObject({ unread: 0, read_wanted: 2 });
+    await store.put_state({
+      conversation: { type: 1, id: peer },
+      lastPosition: '2',
+      readPosition: '0',
+      unread: 2,
+      version: '2',
+    });
     expect((await store.conversation(conv))?.unread).toBe(0);
-    await store.put_state({ conversation: { type: 1, id: peer }, lastPosition: '2', readPosition: '2', unread: 0, version: '3' });
+    await store.put_state({
+      conversation: { type: 1, id: peer },
+      lastPosition: '2',
+      readPosition: '2',
+      unread: 0,
+      version: '3',
+    });
     expect((await store.conversation(conv))?.read_wanted).toBeUndefined();
   });
   it('follows a state that another device made and ignores an older one', async () => {
     const store = await fresh_store();
     await store.apply_sync('', answer('s1', entries(message(1), message(2))));
-    await store.apply_sync('s1', answer('s2', [{ state: { conversation: { type: 1, id: peer }, lastPosition: '2', readPosition: '2', version: '5' } }]));
+    await store.apply_sync(
+      's1',
+      answer('s2', [
+        { state: { conversation: { type: 1, id: peer }, lastPosition: '2', readPosition: '2', version: '5' } },
+      ]),
+    );
     expect((await store.conversation(conv))?.unread).toBe(0);
-    await store.apply_sync('s2', answer('s3', [{ state: { conversation: { type: 1, id: peer }, lastPosition: '1', unread: 1, version: '1' } }]));
+    await store.apply_sync(
+      's2',
+      answer('s3', [{ state: { conversation: { type: 1, id: peer }, lastPosition: '1', unread: 1, version: '1' } }]),
+    );
     expect((await store.conversation(conv))?.unread).toBe(0);
   });
   it('of a marker stands without its messages, which history brings', async () => {
     const store = await fresh_store();
-    await store.apply_sync('', answer('s1', [{ marker: { conversation: { type: 2, id: '5' }, upTo: '900', unread: 900, last: message(900, { conversation: { type: 2, id: '5' } }) } }]));
+    await store.apply_sync(
+      '',
+      answer('s1', [
+        {
+          marker: {
+            conversation: { type: 2, id: '5' },
+            upTo: '900',
+            unread: 900,
+            last: message(900, { conversation: { type: 2, id: '5' } }),
+          },
+        },
+      ]),
+    );
     expect(await store.conversation('2:5')).toMatchObject({ unread: 900, last_position: 900 });
     expect((await store.page('2:5', k_top, 10)).hole).toBe(k_top);
   });
@@ -143,7 +189,7 @@ describe('history', () => {
     const store = await fresh_store();
     await store.apply_sync('', answer('s1', entries(message(12)), { more: true }));
     await store.apply_sync('s1', answer('s2', entries(message(11), message(10)), { more: false }));
-    expect((await store.page(conv, k_top, 10))).toMatchObject({ hole: 10 });
+    expect(await store.page(conv, k_top, 10)).toMatchObject({ hole: 10 });
   });
   it('does not show what was cleared', async () => {
     const store = await fresh_store();
@@ -159,7 +205,10 @@ describe('updates', () => {
     const store = await fresh_store();
     const before = message(1);
     await store.apply_sync('', answer('s1', entries(before)));
-    await store.apply_sync('s1', answer('s2', [{ update: { key: before.key, conversation: before.conversation, state: 1, revision: 1 } }]));
+    await store.apply_sync(
+      's1',
+      answer('s2', [{ update: { key: before.key, conversation: before.conversation, state: 1, revision: 1 } }]),
+    );
     const row = (await store.page(conv, k_top, 10, true)).rows[0]!;
     expect(row.message).toMatchObject({ state: 1, content: '' });
     await store.apply_history(conv, k_top, [before], false);
@@ -171,7 +220,15 @@ describe('the outbox', () => {
   it('loses a row in the transaction that brings its message', async () => {
     const changes: Change[] = [];
     const store = await fresh_store(changes);
-    await store.add_outbox([{ id: 'mine-1', conv, state: 'sending', created: 1, message: { conversation: { type: 1, id: peer }, clientMsgId: 'mine-1', ...text_content('hi') } }]);
+    await store.add_outbox([
+      {
+        id: 'mine-1',
+        conv,
+        state: 'sending',
+        created: 1,
+        message: { conversation: { type: 1, id: peer }, clientMsgId: 'mine-1', ...text_content('hi') },
+      },
+    ]);
     await store.apply_sync('', answer('s1', entries(message(1, { sender: store.uin, clientMsgId: 'mine-1' }))));
     expect(await store.outbox()).toEqual([]);
     expect(changes.at(-1)).toMatchObject({ outbox: [conv] });

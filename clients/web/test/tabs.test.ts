@@ -7,10 +7,15 @@ let names = 0;
 function profile() {
   const locks = new FakeLocks();
   const name = `tabs-${names++}`;
-  const open = (label: string, log: string[]): Tabs<string> => new Tabs<string>({
-    name, locks, channel: new BroadcastChannel(name) as unknown as Channel,
-    lead: () => log.push(`${label} leads`), unlead: () => log.push(`${label} stops`), hear: (message) => log.push(`${label} hears ${message}`),
-  });
+  const open = (label: string, log: string[]): Tabs<string> =>
+    new Tabs<string>({
+      name,
+      locks,
+      channel: new BroadcastChannel(name) as unknown as Channel,
+      lead: () => log.push(`${label} leads`),
+      unlead: () => log.push(`${label} stops`),
+      hear: (message) => log.push(`${label} hears ${message}`),
+    });
   return open;
 }
 
@@ -59,7 +64,14 @@ describe('tabs', () => {
   });
   it('without Web Locks every tab leads itself', () => {
     const log: string[] = [];
-    const tab = new Tabs<string>({ name: 'x', locks: null, channel: null, lead: () => log.push('leads'), unlead: () => log.push('stops'), hear: () => {} });
+    const tab = new Tabs<string>({
+      name: 'x',
+      locks: null,
+      channel: null,
+      lead: () => log.push('leads'),
+      unlead: () => log.push('stops'),
+      hear: () => {},
+    });
     tab.join();
     tab.say('nobody hears this');
     tab.leave();

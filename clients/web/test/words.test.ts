@@ -13,15 +13,30 @@ import { cut_utf8, from_base64, random_uuid, to_base64, utf8_bytes } from '../sr
 import { k_codes } from '../src/wire/errors';
 import { system_content } from './mock_server.mjs';
 
-const links = (text: string): string[] => pieces_of(text).flatMap((piece) => (piece.kind === 'link' ? [piece.text] : []));
+const links = (text: string): string[] =>
+  pieces_of(text).flatMap((piece) => (piece.kind === 'link' ? [piece.text] : []));
 
 describe('text', () => {
   it('only http and https become links, and nothing is lost', () => {
-    for (const text of ['javascript:alert(1)', 'data:text/html,x', 'plain', '<img src=x onerror=alert(1)>', 'http://', 'see https://a.example/x?y=1&z=(2), and http://b.example.']) {
-      expect(pieces_of(text).map((piece) => piece.text).join('')).toBe(text);
+    for (const text of [
+      'javascript:alert(1)',
+      'data:text/html,x',
+      'plain',
+      '<img src=x onerror=alert(1)>',
+      'http://',
+      'see https://a.example/x?y=1&z=(2), and http://b.example.',
+    ]) {
+      expect(
+        pieces_of(text)
+          .map((piece) => piece.text)
+          .join(''),
+      ).toBe(text);
     }
     expect(links('javascript:alert(1) JAVASCRIPT://x data:text/html,1 file:///etc/passwd')).toEqual([]);
-    expect(links('see https://a.example/x?y=(2), and http://b.example.')).toEqual(['https://a.example/x?y=(2)', 'http://b.example']);
+    expect(links('see https://a.example/x?y=(2), and http://b.example.')).toEqual([
+      'https://a.example/x?y=(2)',
+      'http://b.example',
+    ]);
     expect(links('（https://a.example/路径）。')).toEqual(['https://a.example/路径']);
     expect(links('"https://a.example"onclick="x"')).toEqual(['https://a.example']);
   });
@@ -33,7 +48,7 @@ describe('text', () => {
     expect(made.digest).not.toContain('\n');
   });
   it('bytes survive base64, and text that is none gives none', () => {
-    const bytes = Uint8Array.from({ length: 40_000 }, (_, at) => at * 7 % 256);
+    const bytes = Uint8Array.from({ length: 40_000 }, (_, at) => (at * 7) % 256);
     expect(from_base64(to_base64(bytes))).toEqual(bytes);
     expect(from_base64('***')).toEqual(new Uint8Array());
     expect(cut_utf8('ab雁', 4)).toBe('ab');
@@ -47,7 +62,15 @@ describe('text', () => {
 
 describe('names and numbers', () => {
   it('initials are one sign, or two for words with capitals', () => {
-    expect(['Ann Lee', 'ann', '波波', 'مريم', '👻 ghost', '', 'x_y.z'].map(initials)).toEqual(['AL', 'A', '波', 'م', '👻', '?', 'XZ']);
+    expect(['Ann Lee', 'ann', '波波', 'مريم', '👻 ghost', '', 'x_y.z'].map(initials)).toEqual([
+      'AL',
+      'A',
+      '波',
+      'م',
+      '👻',
+      '?',
+      'XZ',
+    ]);
   });
   it('initials read well on every colour that can be chosen', () => {
     for (const one of k_palette) expect(ink_on(color_of('', one))).toBe('#ffffff');
@@ -55,7 +78,11 @@ describe('names and numbers', () => {
   });
   it('unread stops at 999+', () => expect([1, 999, 1000].map(unread_text)).toEqual(['1', '999', '999+']));
   it('passwords: short, guessable, fair, good, strong', () => {
-    expect(['abc', 'password1', 'aaaaaaaaaa', 'annannann', 'lkjhgfds', 'lkjHgf12!', 'correct horse battery'].map((one) => password_strength(one, 'ann'))).toEqual([0, 1, 1, 1, 2, 3, 4]);
+    expect(
+      ['abc', 'password1', 'aaaaaaaaaa', 'annannann', 'lkjhgfds', 'lkjHgf12!', 'correct horse battery'].map((one) =>
+        password_strength(one, 'ann'),
+      ),
+    ).toEqual([0, 1, 1, 1, 2, 3, 4]);
   });
   it('backoff doubles, is jittered and ends', () => {
     const backoff = new Backoff(100, 1000, () => 1);
@@ -74,8 +101,16 @@ describe('languages', () => {
     }
   });
   it('system lines come from the template, and give up on what they do not know', () => {
-    const line = system_of({ content: Buffer.from(system_content('group.member_added', [{ name: 'actor', uin: '7' }, { name: 'member', uin: '8' }, { name: 'member', uin: '9' }])).toString('base64') })!;
-    const name = (uin: string): string => ({ 7: 'You', 8: 'Bo', 9: 'Cy' } as Record<string, string>)[uin]!;
+    const line = system_of({
+      content: Buffer.from(
+        system_content('group.member_added', [
+          { name: 'actor', uin: '7' },
+          { name: 'member', uin: '8' },
+          { name: 'member', uin: '9' },
+        ]),
+      ).toString('base64'),
+    })!;
+    const name = (uin: string): string => (({ 7: 'You', 8: 'Bo', 9: 'Cy' }) as Record<string, string>)[uin]!;
     expect(system_text(line, name)).toBe('You added Bo, Cy');
     settings.language = 'zh-Hans';
     expect(system_text(line, name)).toBe('You邀请Bo、Cy加入群聊');
@@ -89,7 +124,9 @@ describe('languages', () => {
 describe('errors', () => {
   it('are those of the server', () => {
     const source = readFileSync(new URL('../../../src/model/error_code.h', import.meta.url), 'utf8');
-    const table = Object.fromEntries([...source.matchAll(/X\((\d+), (\w+), (\d), "/g)].map((match) => [match[1]!, [match[2]!, Number(match[3])]]));
+    const table = Object.fromEntries(
+      [...source.matchAll(/X\((\d+), (\w+), (\d), "/g)].map((match) => [match[1]!, [match[2]!, Number(match[3])]]),
+    );
     expect(Object.keys(table).length).toBeGreaterThan(30);
     expect(k_codes).toEqual(table);
   });

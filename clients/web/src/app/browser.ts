@@ -8,7 +8,9 @@ const k_platform_web = 3;
 
 function browser_name(): string {
   const agent = navigator.userAgent;
-  const found = /(Edg|OPR|Firefox|Chrome|Safari)\/(\d+)/.exec(agent.includes('Edg/') ? agent.slice(agent.indexOf('Edg/')) : agent);
+  const found = /(Edg|OPR|Firefox|Chrome|Safari)\/(\d+)/.exec(
+    agent.includes('Edg/') ? agent.slice(agent.indexOf('Edg/')) : agent,
+  );
   const names: Record<string, string> = { Edg: 'Edge', OPR: 'Opera' };
   return found ? `${names[found[1]!] ?? found[1]} ${found[2]}` : 'Browser';
 }
@@ -23,13 +25,19 @@ export function engine_deps(sessions: SessionKeeper): EngineDeps {
     sessions,
     fetch: (input, init) => fetch(input, init),
     open_socket: (url) => new WebSocket(url),
-    exclusive: async (name, work) => (locks ? await locks.request(name, work) as Awaited<ReturnType<typeof work>> : work()),
+    exclusive: async (name, work) =>
+      locks ? ((await locks.request(name, work)) as Awaited<ReturnType<typeof work>>) : work(),
     device: () => ({
-      id: sessions.device_id(), platform: k_platform_web, model: browser_name(), os: system_name(), appVersion: '0.1.0',
-      locale: settings.language, timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
+      id: sessions.device_id(),
+      platform: k_platform_web,
+      model: browser_name(),
+      os: system_name(),
+      appVersion: '0.1.0',
+      locale: settings.language,
+      timeZone: Intl.DateTimeFormat().resolvedOptions().timeZone,
     }),
     locale: () => settings.language,
     locks: (locks as Locks | undefined) ?? null,
-    channel: (name) => ('BroadcastChannel' in globalThis ? new BroadcastChannel(name) as Channel : null),
+    channel: (name) => ('BroadcastChannel' in globalThis ? (new BroadcastChannel(name) as Channel) : null),
   };
 }

@@ -11,31 +11,37 @@ export interface Item {
   mine: boolean;
   sender: string;
   time: number;
-  day: boolean;        // A day begins here.
-  first: boolean;      // First and last of a run of bubbles.
+  day: boolean; // A day begins here.
+  first: boolean; // First and last of a run of bubbles.
   last: boolean;
-  unread: boolean;     // The line "new messages" stands above.
+  unread: boolean; // The line "new messages" stands above.
 }
 
 export class Chat {
   rows = $state.raw<MessageRow[]>([]);
   more = $state(true);
   loading = $state(false);
-  incomplete = $state(false);    // The server could not be asked for older messages.
+  incomplete = $state(false); // The server could not be asked for older messages.
   opened = $state(false);
-  prepending = $state(false);    // For the virtual list: items are being added at the start.
-  unread_after = $state(0);      // Read position when the chat was opened.
+  prepending = $state(false); // For the virtual list: items are being added at the start.
+  unread_after = $state(0); // Read position when the chat was opened.
   private unlisten: () => void;
   private closed = false;
 
-  constructor(private readonly model: Model, readonly conv: ConvKey) {
+  constructor(
+    private readonly model: Model,
+    readonly conv: ConvKey,
+  ) {
     this.unread_after = model.convs.get(conv)?.unread ? model.convs.get(conv)!.read_position : 0;
     this.unlisten = model.listen((change) => this.take(change));
     void this.open();
   }
   readonly items = $derived.by(() => this.make_items(this.rows, this.model.pending.get(this.conv) ?? []));
 
-  close(): void { this.closed = true; this.unlisten(); }
+  close(): void {
+    this.closed = true;
+    this.unlisten();
+  }
 
   private async open(): Promise<void> {
     const { store } = this.model.engine;
@@ -54,7 +60,11 @@ export class Chat {
     this.loading = false;
     this.incomplete = !page.complete;
     this.more = page.more;
-    if (page.complete) this.rows = merge(page.rows, this.rows.filter((row) => row.pos >= (page.rows[0]?.pos ?? k_top)));
+    if (page.complete)
+      this.rows = merge(
+        page.rows,
+        this.rows.filter((row) => row.pos >= (page.rows[0]?.pos ?? k_top)),
+      );
   }
   async load_older(): Promise<void> {
     if (this.loading || !this.more || !this.opened) return;
@@ -80,32 +90,67 @@ export class Chat {
     const mine = (change.messages ?? []).filter((row) => row.conv === this.conv && row.pos > cleared);
     const lowest = this.rows[0]?.pos ?? 0;
     // Older pages come through load_older; here only what belongs into or after the window.
-    const fitting = this.loading && !this.prepending ? mine.filter((row) => row.pos >= lowest) : mine.filter((row) => row.pos >= lowest);
-    if (fitting.length > 0) { this.prepending = false; this.rows = merge(this.rows, fitting); }
-    if (cleared > 0 && this.rows.some((row) => row.pos <= cleared)) this.rows = this.rows.filter((row) => row.pos > cleared);
+    const fitting =
+      this.loading && !this.prepending
+        ? mine.filter((row) => row.pos >= lowest)
+        : mine.filter((row) => row.pos >= lowest);
+    if (fitting.length > 0) {
+      this.prepending = false;
+      this.rows = merge(this.rows, fitting);
+    }
+    if (cleared > 0 && this.rows.some((row) => row.pos <= cleared))
+      this.rows = this.rows.filter((row) => row.pos > cleared);
   }
   get newest_position(): number {
     return Math.max(this.rows.at(-1)?.pos ?? 0, this.model.convs.get(this.conv)?.last_position ?? 0);
   }
   private make_items(rows: MessageRow[], pending: OutboxRow[]): Item[] {
     const items: Item[] = [];
-    const here = new Set(rows.map((row) => row.message.sender === this.model.uin ? row.message.clientMsgId : ''));
+    const here = new Set(rows.map((row) => (row.message.sender === this.model.uin ? row.message.clientMsgId : '')));
     for (const row of rows) {
       if (row.message.flags && row.message.flags & 16) continue;
-      items.push({ key: row.message.clientMsgId && row.message.sender === this.model.uin ? `c${row.message.clientMsgId}` : row.key, row, mine: row.message.sender === this.model.uin, sender: row.message.sender ?? '0', time: row.time, day: false, first: true, last: true, unread: false });
+      items.push({
+        key: row.message.clientMsgId && row.message.sender === this.model.uin ? `c${row.message.clientMsgId}` : row.key,
+        row,
+        mine: row.message.sender === this.model.uin,
+        sender: row.message.sender ?? '0',
+        time: row.time,
+        day: false,
+        first: true,
+        last: true,
+        unread: false,
+      });
     }
     for (const row of pending) {
       if (here.has(row.id)) continue;
-      items.push({ key: `c${row.id}`, pending: row, mine: true, sender: this.model.uin, time: row.sent_time || row.created, day: false, first: true, last: true, unread: false });
+      items.push({
+        key: `c${row.id}`,
+        pending: row,
+        mine: true,
+        sender: this.model.uin,
+        time: row.sent_time || row.created,
+        day: false,
+        first: true,
+        last: true,
+        unread: false,
+      });
     }
     let marked = false;
     for (let i = 0; i < items.length; i += 1) {
       const item = items[i]!;
       const before = items[i - 1];
       item.day = !before || new Date(before.time).toDateString() !== new Date(item.time).toDateString();
-      if (!marked && this.unread_after > 0 && item.row && item.row.pos > this.unread_after && !item.mine && i > 0) { item.unread = marked = true; }
-      const joined = before !== undefined && !item.day && !item.unread && before.sender === item.sender && item.time - before.time < k_grouped_ms
-        && before.row?.message.kind !== 2 && item.row?.message.kind !== 2;
+      if (!marked && this.unread_after > 0 && item.row && item.row.pos > this.unread_after && !item.mine && i > 0) {
+        item.unread = marked = true;
+      }
+      const joined =
+        before !== undefined &&
+        !item.day &&
+        !item.unread &&
+        before.sender === item.sender &&
+        item.time - before.time < k_grouped_ms &&
+        before.row?.message.kind !== 2 &&
+        item.row?.message.kind !== 2;
       item.first = !joined;
       if (joined) before.last = false;
     }

@@ -13,17 +13,25 @@ import { Wire, type WireOptions } from '../wire/wire';
 
 export type Net = 'offline' | 'connecting' | 'online';
 export type TabMessage =
-  | { t: 'change'; change: Change } | { t: 'outbox' } | { t: 'reads' } | { t: 'ring' } | { t: 'hello' } | { t: 'net'; net: Net }
-  | { t: 'typing'; conv: ConvKey; actor: string } | { t: 'ended' } | { t: 'logout' };
+  | { t: 'change'; change: Change }
+  | { t: 'outbox' }
+  | { t: 'reads' }
+  | { t: 'ring' }
+  | { t: 'hello' }
+  | { t: 'net'; net: Net }
+  | { t: 'typing'; conv: ConvKey; actor: string }
+  | { t: 'ended' }
+  | { t: 'logout' };
 export interface EngineEvents {
   change: (change: Change) => void;
   net: (net: Net) => void;
   typing: (conv: ConvKey, actor: string) => void;
-  ended: () => void;         // The server logged this device out.
-  logout: () => void;        // The person logged out in another tab.
+  ended: () => void; // The server logged this device out.
+  logout: () => void; // The person logged out in another tab.
   synced: () => void;
 }
-export interface EngineDeps extends Omit<WireOptions, 'on_ring' | 'on_up' | 'on_state' | 'on_ended' | 'snapshot' | 'on_quiet'> {
+export interface EngineDeps
+  extends Omit<WireOptions, 'on_ring' | 'on_up' | 'on_state' | 'on_ended' | 'snapshot' | 'on_quiet'> {
   locks: Locks | null;
   channel: (name: string) => Channel | null;
 }
@@ -48,7 +56,11 @@ export class Engine {
   private asked_groups = new Map<string, number>();
   private flushing_reads: Promise<void> | null = null;
 
-  constructor(readonly uin: string, private readonly deps: EngineDeps, private readonly events: EngineEvents) {
+  constructor(
+    readonly uin: string,
+    private readonly deps: EngineDeps,
+    private readonly events: EngineEvents,
+  ) {
     this.wire = new Wire({
       ...deps,
       on_ring: (ring) => this.on_ring(ring),
@@ -56,15 +68,24 @@ export class Engine {
       on_state: (state) => this.on_link(state),
       on_ended: () => this.ended(true),
       snapshot: () => this.store.snapshot(),
-      on_quiet: async () => { if ((await this.wire.probe(await this.store.snapshot())).entries?.length) void this.sync?.ring(); },
+      on_quiet: async () => {
+        if ((await this.wire.probe(await this.store.snapshot())).entries?.length) void this.sync?.ring();
+      },
     });
   }
   async start(): Promise<void> {
     this.store = await Store.open(this.uin, (change) => this.changed(change));
-    if (this.stopped) { this.store.close(); return; }
+    if (this.stopped) {
+      this.store.close();
+      return;
+    }
     this.tabs = new Tabs<TabMessage>({
-      name: `hongyan-lead-${this.uin}`, locks: this.deps.locks, channel: this.deps.channel(`hongyan-${this.uin}`),
-      lead: () => this.lead(), unlead: () => this.unlead(), hear: (message) => this.hear(message),
+      name: `hongyan-lead-${this.uin}`,
+      locks: this.deps.locks,
+      channel: this.deps.channel(`hongyan-${this.uin}`),
+      lead: () => this.lead(),
+      unlead: () => this.unlead(),
+      hear: (message) => this.hear(message),
     });
     this.tabs.join();
     this.tabs.say({ t: 'hello' });
@@ -75,12 +96,22 @@ export class Engine {
     this.tabs?.leave();
     this.store?.close();
   }
-  get leading(): boolean { return this.tabs?.leading ?? false; }
+  get leading(): boolean {
+    return this.tabs?.leading ?? false;
+  }
 
   // ---- leading
   private lead(): void {
-    this.sync = new SyncLoop({ store: this.store, ask: (request) => this.wire.call('sync', request, 30_000), on_synced: () => this.events.synced() });
-    this.outbox = new Outbox({ store: this.store, send: (messages) => this.send_now(messages), on_sent: () => this.sync_soon() });
+    this.sync = new SyncLoop({
+      store: this.store,
+      ask: (request) => this.wire.call('sync', request, 30_000),
+      on_synced: () => this.events.synced(),
+    });
+    this.outbox = new Outbox({
+      store: this.store,
+      send: (messages) => this.send_now(messages),
+      on_sent: () => this.sync_soon(),
+    });
     this.wire.link.start();
   }
   // The server need not ring the device that sent: its own messages take their places from the next sync.
@@ -105,7 +136,8 @@ export class Engine {
     void this.flush_reads();
   }
   private on_link(state: LinkState): void {
-    const net: Net = state === 'online' || state === 'polling' ? 'online' : navigator_online() ? 'connecting' : 'offline';
+    const net: Net =
+      state === 'online' || state === 'polling' ? 'online' : navigator_online() ? 'connecting' : 'offline';
     this.set_net(net);
     if (this.leading) this.tabs.say({ t: 'net', net });
   }
@@ -115,7 +147,10 @@ export class Engine {
     this.events.net(net);
   }
   private on_ring(ring: RingJson): void {
-    if (ring.kind === k_ring_logged_out) { void this.wire.renew(this.deps.sessions.load()).catch(() => {}); return; }
+    if (ring.kind === k_ring_logged_out) {
+      void this.wire.renew(this.deps.sessions.load()).catch(() => {});
+      return;
+    }
     if (ring.kind === k_ring_typing) {
       if (!ring.conversation || !ring.actor || ring.actor === this.uin) return;
       const conv = `${ring.conversation.type ?? 0}:${ring.conversation.id ?? 0}`;
@@ -128,15 +163,34 @@ export class Engine {
   private hear(message: TabMessage): void {
     if (this.stopped) return;
     switch (message.t) {
-      case 'change': this.events.change(message.change); break;
-      case 'outbox': void this.outbox?.pump(); break;
-      case 'reads': void this.flush_reads(); break;
-      case 'ring': void this.sync?.ring(); break;
-      case 'hello': if (this.leading) this.tabs.say({ t: 'net', net: this.net }); break;
-      case 'net': if (!this.leading) this.set_net(message.net); break;
-      case 'typing': this.events.typing(message.conv, message.actor); break;
-      case 'ended': this.ended(false); break;
-      case 'logout': this.stop(); this.events.logout(); break;
+      case 'change':
+        this.events.change(message.change);
+        break;
+      case 'outbox':
+        void this.outbox?.pump();
+        break;
+      case 'reads':
+        void this.flush_reads();
+        break;
+      case 'ring':
+        void this.sync?.ring();
+        break;
+      case 'hello':
+        if (this.leading) this.tabs.say({ t: 'net', net: this.net });
+        break;
+      case 'net':
+        if (!this.leading) this.set_net(message.net);
+        break;
+      case 'typing':
+        this.events.typing(message.conv, message.actor);
+        break;
+      case 'ended':
+        this.ended(false);
+        break;
+      case 'logout':
+        this.stop();
+        this.events.logout();
+        break;
     }
   }
   private changed(change: Change): void {
@@ -154,25 +208,45 @@ export class Engine {
   // The page became visible or the network came back.
   poke(): void {
     if (this.stopped || !this.tabs) return;
-    if (!this.leading) { this.tabs.say({ t: 'ring' }); return; }
+    if (!this.leading) {
+      this.tabs.say({ t: 'ring' });
+      return;
+    }
     if (this.wire.link.ready) void this.sync?.ring();
     else this.wire.link.poke();
     this.on_link(this.wire.link.state);
   }
 
   // ---- what people do
-  call<P extends Path>(path: P, body: Request<P>): Promise<Response<P>> { return this.wire.call(path, body); }
+  call<P extends Path>(path: P, body: Request<P>): Promise<Response<P>> {
+    return this.wire.call(path, body);
+  }
 
-  async send(conv: ConvKey, contents: Pick<MessageJson, 'kind' | 'content' | 'digest'>[], more: Partial<MessageJson> = {}): Promise<void> {
+  async send(
+    conv: ConvKey,
+    contents: Pick<MessageJson, 'kind' | 'content' | 'digest'>[],
+    more: Partial<MessageJson> = {},
+  ): Promise<void> {
     const now = Date.now();
     this.last_typing.delete(conv);
-    await this.store.add_outbox(contents.map((content, index) => {
-      const id = random_uuid();
-      return {
-        id, conv, state: 'queued' as const, created: now + index,
-        message: { ...more, conversation: conv_of(conv), clientMsgId: id, clientTimeMs: String(now + index), ...content },
-      };
-    }));
+    await this.store.add_outbox(
+      contents.map((content, index) => {
+        const id = random_uuid();
+        return {
+          id,
+          conv,
+          state: 'queued' as const,
+          created: now + index,
+          message: {
+            ...more,
+            conversation: conv_of(conv),
+            clientMsgId: id,
+            clientTimeMs: String(now + index),
+            ...content,
+          },
+        };
+      }),
+    );
     this.wake_outbox();
   }
   // The same content byte for byte, whether this client knows the kind or not.
@@ -188,20 +262,26 @@ export class Engine {
     });
     this.wake_outbox();
   }
-  discard(id: string): Promise<void> { return this.store.edit_outbox([id], () => null); }
+  discard(id: string): Promise<void> {
+    return this.store.edit_outbox([id], () => null);
+  }
   private wake_outbox(): void {
     if (this.outbox) void this.outbox.pump();
     else this.tabs.say({ t: 'outbox' });
   }
 
   async mark_read(conv: ConvKey, position: number): Promise<void> {
-    if (!await this.store.mark_read(conv, position)) return;
+    if (!(await this.store.mark_read(conv, position))) return;
     if (this.leading) void this.flush_reads();
     else this.tabs.say({ t: 'reads' });
   }
   private flush_reads(): Promise<void> {
     if (!this.leading || this.net !== 'online') return Promise.resolve();
-    this.flushing_reads ??= this.flush_reads_once().catch(() => {}).finally(() => { this.flushing_reads = null; });
+    this.flushing_reads ??= this.flush_reads_once()
+      .catch(() => {})
+      .finally(() => {
+        this.flushing_reads = null;
+      });
     return this.flushing_reads;
   }
   private async flush_reads_once(): Promise<void> {
@@ -209,13 +289,17 @@ export class Engine {
       const row = (await this.store.conversations()).find((one) => one.read_wanted !== undefined);
       if (!row || this.stopped) return;
       const position = row.read_wanted!;
-      const done = (): Promise<void> => this.store.update_conversation(row.conv, (now) => { if ((now.read_wanted ?? 0) <= position) delete now.read_wanted; });
+      const done = (): Promise<void> =>
+        this.store.update_conversation(row.conv, (now) => {
+          if ((now.read_wanted ?? 0) <= position) delete now.read_wanted;
+        });
       try {
-        const state = (await this.wire.call('read', { conversation: conv_of(row.conv), position: String(position) })).state;
+        const state = (await this.wire.call('read', { conversation: conv_of(row.conv), position: String(position) }))
+          .state;
         if (state) await this.put_state(row.conv, state);
         await done();
       } catch (error) {
-        if (!(error instanceof RemoteError) || error.transient) return;  // The next link-up tries again.
+        if (!(error instanceof RemoteError) || error.transient) return; // The next link-up tries again.
         await done();
       }
     }
@@ -223,19 +307,40 @@ export class Engine {
   private put_state(conv: ConvKey, state: ConversationStateJson): Promise<void> {
     return this.store.put_state({ ...state, conversation: state.conversation ?? conv_of(conv) });
   }
-  async set_conversation(conv: ConvKey, fields: Omit<Request<'conversation/set'>, 'conversation' | 'fields'>): Promise<void> {
-    const names: Record<string, string> = { muteUntilMs: 'mute_until_ms', pinRank: 'pin_rank', hidden: 'hidden', draft: 'draft', clearedPosition: 'cleared_position' };
-    const answer = await this.wire.call('conversation/set', { conversation: conv_of(conv), ...fields, fields: Object.keys(fields).map((key) => names[key]!) });
+  async set_conversation(
+    conv: ConvKey,
+    fields: Omit<Request<'conversation/set'>, 'conversation' | 'fields'>,
+  ): Promise<void> {
+    const names: Record<string, string> = {
+      muteUntilMs: 'mute_until_ms',
+      pinRank: 'pin_rank',
+      hidden: 'hidden',
+      draft: 'draft',
+      clearedPosition: 'cleared_position',
+    };
+    const answer = await this.wire.call('conversation/set', {
+      conversation: conv_of(conv),
+      ...fields,
+      fields: Object.keys(fields).map((key) => names[key]!),
+    });
     if (answer.state) await this.put_state(conv, answer.state);
   }
 
   // The page of messages before `before`. Asks the server where messages are missing here; `complete` is false when it
   // could not be asked, and what is here is given then.
-  async older(conv: ConvKey, before: number, limit = k_page): Promise<{ rows: MessageRow[]; more: boolean; complete: boolean }> {
+  async older(
+    conv: ConvKey,
+    before: number,
+    limit = k_page,
+  ): Promise<{ rows: MessageRow[]; more: boolean; complete: boolean }> {
     let page = await this.store.page(conv, before, limit);
     for (let turns = 0; page.hole > 0 && page.rows.length < limit && turns < 3; turns += 1) {
       try {
-        const answer = await this.wire.call('history', { conversation: conv_of(conv), beforePosition: page.hole === k_top ? '0' : String(page.hole), limit });
+        const answer = await this.wire.call('history', {
+          conversation: conv_of(conv),
+          beforePosition: page.hole === k_top ? '0' : String(page.hole),
+          limit,
+        });
         await this.store.apply_history(conv, page.hole, answer.messages ?? [], answer.more ?? false);
       } catch {
         const local = await this.store.page(conv, before, limit, true);
@@ -259,15 +364,20 @@ export class Engine {
     const asked = this.asked_profiles.get(uin);
     if (uin === '0' || !uin || (asked !== undefined && Date.now() - asked < max_age_ms)) return;
     this.asked_profiles.set(uin, Date.now());
-    this.wire.call('profile/get', { uin }).then((answer) => answer.profile && this.store.put_profile({ ...answer.profile, uin: answer.profile.uin ?? uin }),
-      (error) => { if (error instanceof RemoteError && error.transient) this.asked_profiles.delete(uin); });
+    this.wire.call('profile/get', { uin }).then(
+      (answer) => answer.profile && this.store.put_profile({ ...answer.profile, uin: answer.profile.uin ?? uin }),
+      (error) => {
+        if (error instanceof RemoteError && error.transient) this.asked_profiles.delete(uin);
+      },
+    );
   }
   want_members(id: string, version: number): void {
     if ((this.asked_groups.get(id) ?? -1) >= version) return;
     this.asked_groups.set(id, version);
     this.refresh_group(id).catch((error) => {
       if (!(error instanceof RemoteError)) return;
-      if (error.code === k_not_member) void this.store.leave_group(id);   // Somebody removed me.
+      if (error.code === k_not_member)
+        void this.store.leave_group(id); // Somebody removed me.
       else if (error.transient) this.asked_groups.delete(id);
     });
   }
@@ -278,7 +388,10 @@ export class Engine {
 
   // Ends the session at the server as far as it can be reached, and forgets everything here.
   async logout(): Promise<void> {
-    await Promise.race([this.wire.call('logout', {}).catch(() => {}), new Promise((resolve) => setTimeout(resolve, 4000))]);
+    await Promise.race([
+      this.wire.call('logout', {}).catch(() => {}),
+      new Promise((resolve) => setTimeout(resolve, 4000)),
+    ]);
     this.tabs.say({ t: 'logout' });
     this.stopped = true;
     this.deps.sessions.clear();
@@ -287,6 +400,7 @@ export class Engine {
   }
 }
 
-export const navigator_online = (): boolean => (typeof navigator === 'undefined' || navigator.onLine === undefined ? true : navigator.onLine);
+export const navigator_online = (): boolean =>
+  typeof navigator === 'undefined' || navigator.onLine === undefined ? true : navigator.onLine;
 export type { Change, OutboxRow };
 export { number_of };

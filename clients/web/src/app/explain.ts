@@ -7,7 +7,10 @@ export function explain_code(code: number): string {
   return has_text(key) ? t(key as TextKey) : t('error.other', { code: String(code) });
 }
 export function explain(error: unknown): string {
-  if (!(error instanceof RemoteError)) { console.error(error); return t('error.internal'); }
+  if (!(error instanceof RemoteError)) {
+    console.error(error);
+    return t('error.internal');
+  }
   const key = `error.${k_codes[error.code]?.[0] ?? ''}`;
   if (has_text(key)) return t(key as TextKey);
   if (error.error_class === k_class.retry || error.error_class === k_class.later) return t('error.unavailable');

@@ -6,14 +6,18 @@ import { zh } from './words/zh';
 export type TextKey = keyof typeof en;
 export type Language = 'en' | 'zh-Hans';
 export type Theme = 'auto' | 'light' | 'dark';
-const words: Record<Language, Record<TextKey, string>> = { 'en': en, 'zh-Hans': zh };
+const words: Record<Language, Record<TextKey, string>> = { en: en, 'zh-Hans': zh };
 const k_settings = 'hongyan.settings';
 
 function saved(): { language?: Language; theme?: Theme } {
-  try { return JSON.parse(localStorage.getItem(k_settings) ?? '{}'); } catch { return {}; }
+  try {
+    return JSON.parse(localStorage.getItem(k_settings) ?? '{}');
+  } catch {
+    return {};
+  }
 }
 function preferred(): Language {
-  const wanted = typeof navigator === 'undefined' ? 'en' : navigator.languages?.[0] ?? navigator.language ?? 'en';
+  const wanted = typeof navigator === 'undefined' ? 'en' : (navigator.languages?.[0] ?? navigator.language ?? 'en');
   return wanted.toLowerCase().startsWith('zh') ? 'zh-Hans' : 'en';
 }
 class Settings {

@@ -15,18 +15,24 @@ import { k_system, system_of } from './text';
 import { engine_deps } from './browser';
 
 export type Section = 'chats' | 'contacts' | 'settings';
-export interface Route { section: Section; item: string }
+export interface Route {
+  section: Section;
+  item: string;
+}
 export const k_edge = { none: 0, friend: 1, asked: 2, asks_me: 3, stranger: 4 } as const;
 const k_typing_ms = 6000;
 
 function route_of(hash: string): Route {
   const [, section = 'chats', ...rest] = hash.replace(/^#/, '').split('/');
-  return { section: section === 'contacts' || section === 'settings' ? section : 'chats', item: decodeURIComponent(rest.join('/')) };
+  return {
+    section: section === 'contacts' || section === 'settings' ? section : 'chats',
+    item: decodeURIComponent(rest.join('/')),
+  };
 }
 
 export class Model {
   phase = $state<'loading' | 'auth' | 'ready'>('loading');
-  notice = $state('');                      // Why the login page is shown.
+  notice = $state(''); // Why the login page is shown.
   net = $state<Net>('connecting');
   synced = $state(false);
   account = $state.raw<AccountJson | undefined>();
@@ -53,14 +59,23 @@ export class Model {
     const at = (row: ConvRow): number => Math.max(row.time, this.pending.get(row.conv)?.at(-1)?.created ?? 0);
     return rows.sort((a, b) => b.pin - a.pin || at(b) - at(a) || (a.conv < b.conv ? -1 : 1));
   });
-  readonly friends = $derived.by(() => [...this.contacts.values()].filter((contact) => contact.state === k_edge.friend)
-    .sort((a, b) => this.name_of(a.uin!).localeCompare(this.name_of(b.uin!), settings.language)));
-  readonly requests = $derived.by(() => [...this.contacts.values()].filter((contact) => contact.state === k_edge.asks_me && !contact.blocked)
-    .sort((a, b) => number_of(b.sinceMs) - number_of(a.sinceMs)));
+  readonly friends = $derived.by(() =>
+    [...this.contacts.values()]
+      .filter((contact) => contact.state === k_edge.friend)
+      .sort((a, b) => this.name_of(a.uin!).localeCompare(this.name_of(b.uin!), settings.language)),
+  );
+  readonly requests = $derived.by(() =>
+    [...this.contacts.values()]
+      .filter((contact) => contact.state === k_edge.asks_me && !contact.blocked)
+      .sort((a, b) => number_of(b.sinceMs) - number_of(a.sinceMs)),
+  );
   readonly asked = $derived.by(() => [...this.contacts.values()].filter((contact) => contact.state === k_edge.asked));
   readonly blocked = $derived.by(() => [...this.contacts.values()].filter((contact) => contact.blocked));
-  readonly my_groups = $derived.by(() => [...this.groups.values()].filter((row) => !row.left && !row.group.dissolved)
-    .sort((a, b) => this.group_name(a.id).localeCompare(this.group_name(b.id), settings.language)));
+  readonly my_groups = $derived.by(() =>
+    [...this.groups.values()]
+      .filter((row) => !row.left && !row.group.dissolved)
+      .sort((a, b) => this.group_name(a.id).localeCompare(this.group_name(b.id), settings.language)),
+  );
   readonly unread = $derived.by(() => {
     let sum = 0;
     for (const row of this.convs.values()) if (this.is_listed(row) && row.mute_until < Date.now()) sum += row.unread;
@@ -69,7 +84,9 @@ export class Model {
 
   constructor() {
     this.deps = engine_deps(this.sessions);
-    addEventListener('hashchange', () => { this.route = route_of(location.hash); });
+    addEventListener('hashchange', () => {
+      this.route = route_of(location.hash);
+    });
   }
 
   private is_listed(row: ConvRow): boolean {
@@ -104,28 +121,47 @@ export class Model {
     await this.enter(answer.uin!, answer.account);
   }
   private anonymous_wire(): Wire {
-    return new Wire({ ...this.deps, on_ring() {}, on_up() {}, on_state() {}, on_ended() {}, snapshot: async () => '', on_quiet: async () => {} });
+    return new Wire({
+      ...this.deps,
+      on_ring() {},
+      on_up() {},
+      on_state() {},
+      on_ended() {},
+      snapshot: async () => '',
+      on_quiet: async () => {},
+    });
   }
   private async enter(uin: string, account?: AccountJson): Promise<void> {
     this.notice = '';
     this.uin = uin;
     this.engine = new Engine(uin, this.deps, {
-      change: (change) => { void this.take(change); },
-      net: (net) => { this.net = net; },
+      change: (change) => {
+        void this.take(change);
+      },
+      net: (net) => {
+        this.net = net;
+      },
       typing: (conv, actor) => this.show_typing(conv, actor),
       ended: () => this.leave(t('notice.ended')),
       logout: () => this.leave(''),
-      synced: () => { this.synced = true; },
+      synced: () => {
+        this.synced = true;
+      },
     });
     await this.engine.start();
     if (account) await this.engine.store.put_account(account);
     await this.read_all();
     this.phase = 'ready';
-    if (!this.account) void this.engine.call('profile/get', { uin: '0' }).then((answer) => answer.profile && this.engine.store.put_account({ profile: answer.profile }), () => {});
+    if (!this.account)
+      void this.engine.call('profile/get', { uin: '0' }).then(
+        (answer) => answer.profile && this.engine.store.put_account({ profile: answer.profile }),
+        () => {},
+      );
     void navigator.storage?.persist?.().catch(() => {});
   }
   private leave(notice: string): void {
-    for (const map of [this.contacts, this.groups, this.profiles, this.convs, this.drafts, this.pending, this.typing]) map.clear();
+    for (const map of [this.contacts, this.groups, this.profiles, this.convs, this.drafts, this.pending, this.typing])
+      map.clear();
     this.account = undefined;
     this.synced = false;
     this.notice = notice;
@@ -141,18 +177,27 @@ export class Model {
   // ---- rows
   listen(listener: (change: Change) => void): () => void {
     this.listeners.add(listener);
-    return () => { this.listeners.delete(listener); };
+    return () => {
+      this.listeners.delete(listener);
+    };
   }
   private async read_all(): Promise<void> {
     const { store } = this.engine;
-    const [account, contacts, groups, profiles, convs, drafts] = await Promise.all([store.account(), store.contacts(), store.groups(), store.profiles(), store.conversations(), store.drafts()]);
+    const [account, contacts, groups, profiles, convs, drafts] = await Promise.all([
+      store.account(),
+      store.contacts(),
+      store.groups(),
+      store.profiles(),
+      store.conversations(),
+      store.drafts(),
+    ]);
     this.account = account;
     for (const row of contacts) this.contacts.set(row.uin, row.contact);
     for (const row of groups) this.groups.set(row.id, row);
     for (const row of profiles) this.profiles.set(row.uin, row.profile);
     for (const row of drafts) this.drafts.set(row.conv, row.text);
     for (const row of convs) this.convs.set(row.conv, row);
-    for (const row of await store.outbox()) this.pending.set(row.conv, [...this.pending.get(row.conv) ?? [], row]);
+    for (const row of await store.outbox()) this.pending.set(row.conv, [...(this.pending.get(row.conv) ?? []), row]);
   }
   private async take(change: Change): Promise<void> {
     const { store } = this.engine;
@@ -167,21 +212,44 @@ export class Model {
         this.contacts.set(uin, row.contact);
         if (accepted) this.toast(t('contact.accepted_by', { name: this.name_of(uin) }));
       }
-      for (const uin of change.profiles ?? []) { const row = await store.profile(uin); if (row) this.profiles.set(uin, row.profile); }
-      for (const id of change.groups ?? []) { const row = await store.group(id); if (row) this.groups.set(id, row); }
-      if ((change.convs?.length ?? 0) > 20) for (const row of await store.conversations()) this.convs.set(row.conv, row);
-      else for (const conv of change.convs ?? []) { const row = await store.conversation(conv); if (row) this.convs.set(conv, row); }
-      for (const conv of change.drafts ?? []) { const row = await store.draft(conv); if (row) this.drafts.set(conv, row.text); else this.drafts.delete(conv); }
-      for (const conv of change.outbox ?? []) { const rows = await store.outbox_of(conv); if (rows.length) this.pending.set(conv, rows); else this.pending.delete(conv); }
-      for (const message of change.messages ?? []) if (message.message.sender !== this.uin) this.typing.delete(message.conv);
+      for (const uin of change.profiles ?? []) {
+        const row = await store.profile(uin);
+        if (row) this.profiles.set(uin, row.profile);
+      }
+      for (const id of change.groups ?? []) {
+        const row = await store.group(id);
+        if (row) this.groups.set(id, row);
+      }
+      if ((change.convs?.length ?? 0) > 20)
+        for (const row of await store.conversations()) this.convs.set(row.conv, row);
+      else
+        for (const conv of change.convs ?? []) {
+          const row = await store.conversation(conv);
+          if (row) this.convs.set(conv, row);
+        }
+      for (const conv of change.drafts ?? []) {
+        const row = await store.draft(conv);
+        if (row) this.drafts.set(conv, row.text);
+        else this.drafts.delete(conv);
+      }
+      for (const conv of change.outbox ?? []) {
+        const rows = await store.outbox_of(conv);
+        if (rows.length) this.pending.set(conv, rows);
+        else this.pending.delete(conv);
+      }
+      for (const message of change.messages ?? [])
+        if (message.message.sender !== this.uin) this.typing.delete(message.conv);
     } catch (error) {
-      if (this.phase === 'ready') console.error(error);  // The store closed under a late change: the page is leaving.
+      if (this.phase === 'ready') console.error(error); // The store closed under a late change: the page is leaving.
     }
   }
   private show_typing(conv: ConvKey, actor: string): void {
     this.typing.set(conv, actor);
     clearTimeout(this.typing_timers.get(conv));
-    this.typing_timers.set(conv, setTimeout(() => this.typing.delete(conv), k_typing_ms));
+    this.typing_timers.set(
+      conv,
+      setTimeout(() => this.typing.delete(conv), k_typing_ms),
+    );
   }
 
   // ---- names
@@ -189,7 +257,7 @@ export class Model {
     if (uin === this.uin) return this.account?.profile;
     const known = this.contacts.get(uin)?.profile;
     const asked = this.profiles.get(uin);
-    return known && asked && number_of(asked.version) > number_of(known.version) ? asked : known ?? asked;
+    return known && asked && number_of(asked.version) > number_of(known.version) ? asked : (known ?? asked);
   }
   name_of(uin: string, group = ''): string {
     const contact = this.contacts.get(uin);
@@ -200,7 +268,10 @@ export class Model {
   group_name(id: string): string {
     const row = this.groups.get(id);
     if (row?.group.name) return row.group.name;
-    const names = (row?.group.members ?? []).filter((member) => member.uin !== this.uin).slice(0, 4).map((member) => this.name_of(member.uin!));
+    const names = (row?.group.members ?? [])
+      .filter((member) => member.uin !== this.uin)
+      .slice(0, 4)
+      .map((member) => this.name_of(member.uin!));
     return names.length > 0 ? names.join(t('list.comma')) : t('group.unnamed');
   }
   title_of(conv: ConvKey): string {
@@ -220,10 +291,13 @@ export class Model {
       return (line && system_text(line, (uin) => this.actor_name(uin))) || message.digest || '';
     }
     const text = message.digest || t('message.unknown');
-    if (conv_of(row.conv).type === k_group && message.sender && message.sender !== this.uin) return `${this.name_of(message.sender, conv_of(row.conv).id)}: ${text}`;
+    if (conv_of(row.conv).type === k_group && message.sender && message.sender !== this.uin)
+      return `${this.name_of(message.sender, conv_of(row.conv).id)}: ${text}`;
     return text;
   }
-  actor_name(uin: string): string { return uin === this.uin ? t('you') : this.name_of(uin); }
+  actor_name(uin: string): string {
+    return uin === this.uin ? t('you') : this.name_of(uin);
+  }
 
   // ---- going places
   go(section: Section, item = ''): void {
@@ -232,16 +306,25 @@ export class Model {
     location.hash = hash;
     this.route = route_of(hash);
   }
-  back(): void { this.go(this.route.section); }
-  open_chat(conv: ConvKey): void { this.go('chats', conv); }
+  back(): void {
+    this.go(this.route.section);
+  }
+  open_chat(conv: ConvKey): void {
+    this.go('chats', conv);
+  }
 
   // ---- telling
   toast(text: string, kind: 'info' | 'error' = 'info'): void {
     const id = this.next_toast++;
     this.toasts.push({ id, text, kind });
-    setTimeout(() => { const at = this.toasts.findIndex((one) => one.id === id); if (at >= 0) this.toasts.splice(at, 1); }, 4500);
+    setTimeout(() => {
+      const at = this.toasts.findIndex((one) => one.id === id);
+      if (at >= 0) this.toasts.splice(at, 1);
+    }, 4500);
   }
-  explain(error: unknown): string { return explain(error); }
+  explain(error: unknown): string {
+    return explain(error);
+  }
   // Runs what a button does; a failure becomes a toast.
   async act(work: () => Promise<unknown>, done = ''): Promise<boolean> {
     try {
@@ -257,4 +340,6 @@ export class Model {
 
 let the_model: Model | undefined;
 // One per page, made by main.ts before anything is drawn.
-export function model(): Model { return (the_model ??= new Model()); }
+export function model(): Model {
+  return (the_model ??= new Model());
+}

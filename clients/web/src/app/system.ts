@@ -8,7 +8,8 @@ export function system_text(line: SystemLine, name: (uin: string) => string): st
   if (!has_text(key)) return '';
   const values: Record<string, string> = {};
   for (const arg of line.args) {
-    const value = arg.uin !== '0' && arg.uin !== '' ? name(arg.uin) : arg.text || (arg.number ? String(arg.number) : '');
+    const value =
+      arg.uin !== '0' && arg.uin !== '' ? name(arg.uin) : arg.text || (arg.number ? String(arg.number) : '');
     const place = places[arg.name] ?? arg.name;
     values[place] = values[place] ? `${values[place]}${t('list.comma')}${value}` : value;
   }
@@ -16,4 +17,13 @@ export function system_text(line: SystemLine, name: (uin: string) => string): st
   return /\{\w+\}/.test(text) ? '' : text;
 }
 // Spellings of the same argument.
-const places: Record<string, string> = { members: 'member', target: 'member', targets: 'member', user: 'member', by: 'actor', operator: 'actor', who: 'actor', group: 'name' };
+const places: Record<string, string> = {
+  members: 'member',
+  target: 'member',
+  targets: 'member',
+  user: 'member',
+  by: 'actor',
+  operator: 'actor',
+  who: 'actor',
+  group: 'name',
+};

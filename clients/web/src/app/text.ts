@@ -10,16 +10,31 @@ export const k_content_max = 32 * 1024;
 const k_digest_max = 256;
 
 export function text_content(text: string): { kind: number; content: string; digest: string } {
-  return { kind: k_text, content: to_base64(utf8_bytes(text)), digest: cut_utf8(text.replace(/\s+/g, ' ').trim(), k_digest_max) };
+  return {
+    kind: k_text,
+    content: to_base64(utf8_bytes(text)),
+    digest: cut_utf8(text.replace(/\s+/g, ' ').trim(), k_digest_max),
+  };
 }
 export const text_of = (message: MessageJson): string => utf8_text(from_base64(message.content ?? ''));
 
-export interface SystemLine { template: string; args: { name: string; text: string; uin: string; number: number }[] }
+export interface SystemLine {
+  template: string;
+  args: { name: string; text: string; uin: string; number: number }[];
+}
 export function system_of(message: MessageJson): SystemLine | null {
   try {
     const content = fromBinary(SystemContentSchema, from_base64(message.content ?? ''));
     if (!content.template) return null;
-    return { template: content.template, args: content.args.map((arg) => ({ name: arg.name, text: arg.text, uin: String(arg.uin), number: Number(arg.number) })) };
+    return {
+      template: content.template,
+      args: content.args.map((arg) => ({
+        name: arg.name,
+        text: arg.text,
+        uin: String(arg.uin),
+        number: Number(arg.number),
+      })),
+    };
   } catch {
     return null;
   }
@@ -33,7 +48,11 @@ export function pieces_of(text: string): Piece[] {
   let at = 0;
   for (const match of text.matchAll(k_link)) {
     let shown = match[0].replace(/[.,;:!?…]+$/u, '');
-    while (/[)\]}]$/.test(shown) && count(shown, shown.at(-1)!) > count(shown, { ')': '(', ']': '[', '}': '{' }[shown.at(-1)!]!)) shown = shown.slice(0, -1);
+    while (
+      /[)\]}]$/.test(shown) &&
+      count(shown, shown.at(-1)!) > count(shown, { ')': '(', ']': '[', '}': '{' }[shown.at(-1)!]!)
+    )
+      shown = shown.slice(0, -1);
     let href: string;
     try {
       const url = new URL(shown);

@@ -10,8 +10,8 @@ import type { ConvKey, OutboxRow } from '../store/rows';
 
 export const k_batch_max = 16;
 export const k_resend_ms = 7 * 24 * 3600 * 1000;
-const k_parallel_max = 8;                 // Conversations at once.
-const k_batch_bytes = 400 * 1024;         // Of the server's 1 MiB a request, in base64.
+const k_parallel_max = 8; // Conversations at once.
+const k_batch_bytes = 400 * 1024; // Of the server's 1 MiB a request, in base64.
 
 export interface OutboxStore {
   outbox(): Promise<OutboxRow[]>;
@@ -20,7 +20,7 @@ export interface OutboxStore {
 export interface OutboxOptions {
   store: OutboxStore;
   send: (messages: MessageJson[]) => Promise<SendResponseJson>;
-  on_sent?: () => void;            // Something was acknowledged.
+  on_sent?: () => void; // Something was acknowledged.
   now?: () => number;
   random?: () => number;
 }
@@ -31,7 +31,9 @@ export class Outbox {
   private readonly left_out = new Set<ConvKey>();
   private readonly resting = new Map<ConvKey, { backoff: Backoff; timer?: ReturnType<typeof setTimeout> }>();
   private readonly now: () => number;
-  constructor(private readonly options: OutboxOptions) { this.now = options.now ?? Date.now; }
+  constructor(private readonly options: OutboxOptions) {
+    this.now = options.now ?? Date.now;
+  }
 
   stop(): void {
     this.stopped = true;
@@ -46,19 +48,23 @@ export class Outbox {
   // Starts a request for each conversation that has something to send and none in flight.
   async pump(): Promise<void> {
     if (this.stopped) return;
-    const busy_before = new Set(this.busy);  // Their rows may change while these are read.
+    const busy_before = new Set(this.busy); // Their rows may change while these are read.
     const rows = (await this.options.store.outbox()).sort((a, b) => (a.n ?? 0) - (b.n ?? 0));
     const by_conv = new Map<ConvKey, OutboxRow[]>();
     for (const row of rows) {
       if (row.state !== 'queued' && row.state !== 'sending') continue;
       const list = by_conv.get(row.conv);
-      if (list) list.push(row); else by_conv.set(row.conv, [row]);
+      if (list) list.push(row);
+      else by_conv.set(row.conv, [row]);
     }
     const work: Promise<void>[] = [];
     for (const [conv, list] of by_conv) {
-      if (this.busy.size >= k_parallel_max) break;  // Whoever ends pumps again.
+      if (this.busy.size >= k_parallel_max) break; // Whoever ends pumps again.
       if (this.resting.get(conv)?.timer) continue;
-      if (busy_before.has(conv) || this.busy.has(conv)) { this.left_out.add(conv); continue; }
+      if (busy_before.has(conv) || this.busy.has(conv)) {
+        this.left_out.add(conv);
+        continue;
+      }
       this.busy.add(conv);
       work.push(this.send(conv, list));
     }
@@ -110,18 +116,27 @@ export class Outbox {
         await store.edit_outbox([culprit], (row) => ({ ...row, state: 'failed', error: code }));
         return true;
       }
-      if (error_class === k_class.login) return false;  // The session ended; the rows wait for the next login.
+      if (error_class === k_class.login) return false; // The session ended; the rows wait for the next login.
       this.rest(conv, failure?.retry_after_ms ?? 0);
       return false;
     }
     // An answer without an error that says nothing about any message would be asked for ever: rest instead.
-    if (done.length === 0) { this.rest(conv, 0); return false; }
+    if (done.length === 0) {
+      this.rest(conv, 0);
+      return false;
+    }
     this.resting.delete(conv);
     return true;
   }
   private rest(conv: ConvKey, at_least_ms: number): void {
     const rest = this.resting.get(conv) ?? { backoff: new Backoff(1000, 60_000, this.options.random) };
-    rest.timer = setTimeout(() => { delete rest.timer; void this.pump(); }, Math.max(at_least_ms, rest.backoff.next()));
+    rest.timer = setTimeout(
+      () => {
+        delete rest.timer;
+        void this.pump();
+      },
+      Math.max(at_least_ms, rest.backoff.next()),
+    );
     this.resting.set(conv, rest);
   }
 }

@@ -5,14 +5,25 @@
 // stands directly above what was known, except at the first sync and after a reset or a marker: there the run's lowest
 // message of a conversation gets a hole. A page of history closes every hole it spans and leaves one at its lower end,
 // unless that message was here already or the beginning is reached.
-import type { ConversationStateJson, EntryJson, GroupEventJson, MarkerJson, MessageJson, MessageUpdateJson, SyncResponseJson } from '../wire/types';
+import type {
+  ConversationStateJson,
+  EntryJson,
+  GroupEventJson,
+  MarkerJson,
+  MessageJson,
+  MessageUpdateJson,
+  SyncResponseJson,
+} from '../wire/types';
 import { conv_key, k_top, new_conv, number_of, type Change, type ConvKey, type ConvRow, type MessageRow } from './rows';
 import type { Tx } from './store';
 
-export interface Applied { rows: MessageRow[]; fresh: number }
+export interface Applied {
+  rows: MessageRow[];
+  fresh: number;
+}
 const k_flag_no_unread = 1;
 const k_flag_no_list = 4;
-const k_counted_max = 1_100;  // More is shown as 999+ anyway.
+const k_counted_max = 1_100; // More is shown as 999+ anyway.
 
 export class Writer {
   private readonly convs = new Map<ConvKey, ConvRow>();
@@ -21,12 +32,15 @@ export class Writer {
   readonly groups = new Set<string>();
   readonly outbox = new Set<ConvKey>();
   account = false;
-  constructor(readonly tx: Tx, private readonly uin: string) {}
+  constructor(
+    readonly tx: Tx,
+    private readonly uin: string,
+  ) {}
 
   async conv(key: ConvKey): Promise<ConvRow> {
     let row = this.convs.get(key);
     if (!row) {
-      row = await this.tx.objectStore('conversations').get(key) ?? new_conv(key);
+      row = (await this.tx.objectStore('conversations').get(key)) ?? new_conv(key);
       this.convs.set(key, row);
     }
     return row;
@@ -38,7 +52,13 @@ export class Writer {
     const store = this.tx.objectStore('messages');
     const old = await store.get(message.key);
     if (old && (message.revision ?? 0) < (old.message.revision ?? 0)) return false;
-    const row: MessageRow = { key: message.key, conv, pos: number_of(message.position), time: number_of(message.serverTimeMs), message };
+    const row: MessageRow = {
+      key: message.key,
+      conv,
+      pos: number_of(message.position),
+      time: number_of(message.serverTimeMs),
+      message,
+    };
     if (old && (old.message.state ?? 0) > (message.state ?? 0)) return false;
     await store.put(row);
     this.messages.push(row);
@@ -61,7 +81,10 @@ export class Writer {
     }
     const base = row.read_position >= row.base_last ? 0 : row.base_unread;
     row.unread = base + more;
-    if (row.read_position >= row.last_position) { row.unread = 0; row.mentions = 0; }
+    if (row.read_position >= row.last_position) {
+      row.unread = 0;
+      row.mentions = 0;
+    }
   }
   async finish(change: Change): Promise<void> {
     for (const row of this.convs.values()) await this.tx.objectStore('conversations').put(row);
@@ -74,9 +97,15 @@ export class Writer {
   }
 }
 
-export async function apply_sync(tx: Tx, change: Change, uin: string, asked_with: string, answer: SyncResponseJson): Promise<boolean> {
+export async function apply_sync(
+  tx: Tx,
+  change: Change,
+  uin: string,
+  asked_with: string,
+  answer: SyncResponseJson,
+): Promise<boolean> {
   const meta = tx.objectStore('meta');
-  const stored = (await meta.get('snapshot') as string | undefined) ?? '';
+  const stored = ((await meta.get('snapshot')) as string | undefined) ?? '';
   if (stored !== asked_with) return false;
   const writer = new Writer(tx, uin);
   // A run is the answers up to the first without `more`. In a first run, or one with a reset, gaps are possible.
@@ -117,10 +146,15 @@ async function apply_entry(writer: Writer, entry: EntryJson, touched: Set<ConvKe
   } else if (entry.contact?.uin) {
     const old = await writer.tx.objectStore('contacts').get(entry.contact.uin);
     if (number_of(old?.contact.version) <= number_of(entry.contact.version)) {
-      await writer.tx.objectStore('contacts').put({ uin: entry.contact.uin, contact: { ...entry.contact, profile: entry.contact.profile ?? old?.contact.profile } });
+      await writer.tx
+        .objectStore('contacts')
+        .put({
+          uin: entry.contact.uin,
+          contact: { ...entry.contact, profile: entry.contact.profile ?? old?.contact.profile },
+        });
     }
     writer.contacts.add(entry.contact.uin);
-  }  // Anything else is of a newer server: skipped, the snapshot still advances.
+  } // Anything else is of a newer server: skipped, the snapshot still advances.
 }
 
 async function apply_message(writer: Writer, message: MessageJson, gaps: boolean): Promise<ConvKey> {
@@ -196,7 +230,10 @@ async function apply_marker(writer: Writer, marker: MarkerJson): Promise<ConvKey
     if (marker.last) take_last(row, { ...marker.last, conversation: marker.conversation });
     row.last_position = Math.max(row.last_position, up_to);
   }
-  if (up_to >= row.base_last) { row.base_last = up_to; row.base_unread = marker.unread ?? 0; }
+  if (up_to >= row.base_last) {
+    row.base_last = up_to;
+    row.base_unread = marker.unread ?? 0;
+  }
   return key;
 }
 async function apply_group(writer: Writer, event: GroupEventJson): Promise<void> {
@@ -206,7 +243,9 @@ async function apply_group(writer: Writer, event: GroupEventJson): Promise<void>
   const old = await writer.tx.objectStore('groups').get(id);
   if (old && old.version > version) return;
   const group = { ...event.state, id, members: event.state?.members ?? old?.group.members };
-  await writer.tx.objectStore('groups').put({ id, group, version, members_version: event.state?.members ? version : old?.members_version ?? 0 });
+  await writer.tx
+    .objectStore('groups')
+    .put({ id, group, version, members_version: event.state?.members ? version : (old?.members_version ?? 0) });
   writer.groups.add(id);
   const key = conv_key({ type: 2, id });
   const row = await writer.conv(key);
@@ -214,7 +253,13 @@ async function apply_group(writer: Writer, event: GroupEventJson): Promise<void>
 }
 
 // Marks as read here at once; the server is told by whoever leads.
-export async function apply_read(tx: Tx, change: Change, uin: string, conv: ConvKey, position: number): Promise<boolean> {
+export async function apply_read(
+  tx: Tx,
+  change: Change,
+  uin: string,
+  conv: ConvKey,
+  position: number,
+): Promise<boolean> {
   const writer = new Writer(tx, uin);
   const row = await writer.conv(conv);
   if (position <= row.read_position && row.unread === 0) return false;
@@ -224,14 +269,27 @@ export async function apply_read(tx: Tx, change: Change, uin: string, conv: Conv
   await writer.finish(change);
   return true;
 }
-export async function apply_answered_state(tx: Tx, change: Change, uin: string, state: ConversationStateJson): Promise<void> {
+export async function apply_answered_state(
+  tx: Tx,
+  change: Change,
+  uin: string,
+  state: ConversationStateJson,
+): Promise<void> {
   const writer = new Writer(tx, uin);
   await writer.count_unread(await writer.conv(await apply_state(writer, state)));
   await writer.finish(change);
 }
 
 // One page: the messages directly before `before` (k_top: the newest), in any order. Always closes the holes it spans.
-export async function apply_history(tx: Tx, change: Change, uin: string, conv: ConvKey, before: number, messages: MessageJson[], more: boolean): Promise<Applied> {
+export async function apply_history(
+  tx: Tx,
+  change: Change,
+  uin: string,
+  conv: ConvKey,
+  before: number,
+  messages: MessageJson[],
+  more: boolean,
+): Promise<Applied> {
   const writer = new Writer(tx, uin);
   const row = await writer.conv(conv);
   const store = tx.objectStore('messages');
@@ -240,8 +298,11 @@ export async function apply_history(tx: Tx, change: Change, uin: string, conv: C
   let fresh = 0;
   for (const message of messages) {
     const position = number_of(message.position);
-    const known = message.key ? await store.get(message.key) !== undefined : false;
-    if (position < lowest) { lowest = position; lowest_known = known; }
+    const known = message.key ? (await store.get(message.key)) !== undefined : false;
+    if (position < lowest) {
+      lowest = position;
+      lowest_known = known;
+    }
     if (await writer.put_message(message)) fresh += 1;
     take_last(row, message);
   }

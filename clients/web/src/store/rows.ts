@@ -19,10 +19,10 @@ export function conv_of(key: ConvKey): ConversationJson {
 export const number_of = (text: string | undefined): number => Number(text ?? 0);
 
 export interface MessageRow {
-  key: string;              // Message.key, base64
+  key: string; // Message.key, base64
   conv: ConvKey;
   pos: number;
-  time: number;             // server time, ms
+  time: number; // server time, ms
   message: MessageJson;
 }
 // Just above the newest message: "what is below here is not known".
@@ -30,7 +30,7 @@ export const k_top = Number.MAX_SAFE_INTEGER;
 
 export interface ConvRow {
   conv: ConvKey;
-  time: number;             // of the last change, sorts the list
+  time: number; // of the last change, sorts the list
   last?: MessageJson;
   last_position: number;
   read_position: number;
@@ -47,29 +47,59 @@ export interface ConvRow {
   state_version: number;
   // Positions below which messages are missing here. Below k_top: the newest are missing.
   holes: number[];
-  series?: number;          // The hole this run of sync answers made, until the run is over.
-  read_wanted?: number;     // A read mark the server has not confirmed yet.
+  series?: number; // The hole this run of sync answers made, until the run is over.
+  read_wanted?: number; // A read mark the server has not confirmed yet.
 }
 export const new_conv = (conv: ConvKey): ConvRow => ({
-  conv, time: 0, last_position: 0, read_position: 0, unread: 0, mentions: 0, mute_until: 0, pin: 0, hidden: false, cleared: 0,
-  server_draft: '', base_unread: 0, base_last: 0, state_version: 0, holes: [k_top],
+  conv,
+  time: 0,
+  last_position: 0,
+  read_position: 0,
+  unread: 0,
+  mentions: 0,
+  mute_until: 0,
+  pin: 0,
+  hidden: false,
+  cleared: 0,
+  server_draft: '',
+  base_unread: 0,
+  base_last: 0,
+  state_version: 0,
+  holes: [k_top],
 });
 
 export type SendState = 'queued' | 'sending' | 'sent' | 'failed';
 export interface OutboxRow {
-  n?: number;               // order of writing, given by the store
-  id: string;               // client_msg_id
+  n?: number; // order of writing, given by the store
+  id: string; // client_msg_id
   conv: ConvKey;
   state: SendState;
-  created: number;          // ms; 7 days later the person is asked
-  message: MessageJson;     // as it is sent
-  error?: number;           // code of the failure; 0: too old
+  created: number; // ms; 7 days later the person is asked
+  message: MessageJson; // as it is sent
+  error?: number; // code of the failure; 0: too old
   sent_time?: number;
 }
-export interface GroupRow { id: string; group: GroupJson; version: number; members_version: number; left?: boolean }
-export interface ContactRow { uin: string; contact: ContactJson }
-export interface ProfileRow { uin: string; profile: ProfileJson; fetched: number }
-export interface DraftRow { conv: ConvKey; text: string; time: number }
+export interface GroupRow {
+  id: string;
+  group: GroupJson;
+  version: number;
+  members_version: number;
+  left?: boolean;
+}
+export interface ContactRow {
+  uin: string;
+  contact: ContactJson;
+}
+export interface ProfileRow {
+  uin: string;
+  profile: ProfileJson;
+  fetched: number;
+}
+export interface DraftRow {
+  conv: ConvKey;
+  text: string;
+  time: number;
+}
 
 // What a transaction changed: told to this tab and to the others, which read the rows again.
 export interface Change {

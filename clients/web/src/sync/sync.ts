@@ -23,13 +23,17 @@ export class SyncLoop {
   private stopped = false;
   private wake: (() => void) | null = null;
   private readonly backoff: Backoff;
-  constructor(private readonly options: SyncOptions) { this.backoff = new Backoff(500, 20_000, options.random); }
+  constructor(private readonly options: SyncOptions) {
+    this.backoff = new Backoff(500, 20_000, options.random);
+  }
 
   // "There may be something new." Resolves when a run that started after this call has ended.
   ring(): Promise<void> {
     this.wanted = true;
     this.wake?.();
-    this.running ??= this.run().finally(() => { this.running = null; });
+    this.running ??= this.run().finally(() => {
+      this.running = null;
+    });
     return this.running;
   }
   stop(): void {
@@ -41,11 +45,13 @@ export class SyncLoop {
     while (this.wanted && !this.stopped) {
       this.wanted = false;
       try {
-        while (!this.stopped && await this.step()) { /* more */ }
+        while (!this.stopped && (await this.step())) {
+          /* more */
+        }
         this.backoff.reset();
         if (!this.stopped) this.options.on_synced?.();
       } catch (error) {
-        if (error instanceof RemoteError && !error.transient) return;  // Logged out, or a server that knows no sync.
+        if (error instanceof RemoteError && !error.transient) return; // Logged out, or a server that knows no sync.
         this.wanted = true;
         await this.sleep(this.backoff.next());
       }
@@ -68,8 +74,15 @@ export class SyncLoop {
   }
   private sleep(ms: number): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(() => { this.wake = null; resolve(); }, ms);
-      this.wake = () => { clearTimeout(timer); this.wake = null; resolve(); };
+      const timer = setTimeout(() => {
+        this.wake = null;
+        resolve();
+      }, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        this.wake = null;
+        resolve();
+      };
     });
   }
 }

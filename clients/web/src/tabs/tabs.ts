@@ -12,11 +12,11 @@ export interface Channel {
 }
 export interface TabsOptions<T> {
   name: string;
-  locks: Locks | null;                  // Null: no Web Locks here (not a secure context); every tab leads itself.
+  locks: Locks | null; // Null: no Web Locks here (not a secure context); every tab leads itself.
   channel: Channel | null;
-  lead: () => void;                     // This tab leads from now on.
-  unlead: () => void;                   // It does not any more (leaving).
-  hear: (message: T) => void;           // What another tab said.
+  lead: () => void; // This tab leads from now on.
+  unlead: () => void; // It does not any more (leaving).
+  hear: (message: T) => void; // What another tab said.
 }
 
 export class Tabs<T> {
@@ -25,15 +25,33 @@ export class Tabs<T> {
   private readonly waiting = new AbortController();
   private left = false;
   constructor(private readonly options: TabsOptions<T>) {
-    if (options.channel) options.channel.onmessage = (event) => { if (!this.left) options.hear(event.data as T); };
+    if (options.channel)
+      options.channel.onmessage = (event) => {
+        if (!this.left) options.hear(event.data as T);
+      };
   }
   join(): void {
-    if (!this.options.locks) { this.take(); return; }
-    this.options.locks.request(this.options.name, { signal: this.waiting.signal }, () => new Promise<void>((resolve) => {
-      if (this.left) { resolve(); return; }
-      this.release = resolve;
+    if (!this.options.locks) {
       this.take();
-    })).catch(() => { /* Left while waiting. */ });
+      return;
+    }
+    this.options.locks
+      .request(
+        this.options.name,
+        { signal: this.waiting.signal },
+        () =>
+          new Promise<void>((resolve) => {
+            if (this.left) {
+              resolve();
+              return;
+            }
+            this.release = resolve;
+            this.take();
+          }),
+      )
+      .catch(() => {
+        /* Left while waiting. */
+      });
   }
   // To the other tabs; this one is not told.
   say(message: T): void {
@@ -41,7 +59,10 @@ export class Tabs<T> {
   }
   leave(): void {
     if (this.left) return;
-    if (this.leading) { this.leading = false; this.options.unlead(); }
+    if (this.leading) {
+      this.leading = false;
+      this.options.unlead();
+    }
     this.left = true;
     this.waiting.abort();
     this.release?.();

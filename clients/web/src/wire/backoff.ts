@@ -2,12 +2,17 @@
 // that clients of a server that comes back do not come back in one moment.
 export class Backoff {
   private tries = 0;
-  constructor(private readonly first_ms = 500, private readonly max_ms = 30_000,
-    private readonly random: () => number = Math.random) {}
+  constructor(
+    private readonly first_ms = 500,
+    private readonly max_ms = 30_000,
+    private readonly random: () => number = Math.random,
+  ) {}
   next(): number {
     const full = Math.min(this.max_ms, this.first_ms * 2 ** Math.min(this.tries, 20));
     this.tries += 1;
-    return full / 2 + this.random() * full / 2;
+    return full / 2 + (this.random() * full) / 2;
   }
-  reset(): void { this.tries = 0; }
+  reset(): void {
+    this.tries = 0;
+  }
 }

@@ -15,7 +15,9 @@ export function from_base64(text: string): Uint8Array {
 export const utf8_bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 export const utf8_text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
 
-export function random_bytes(count: number): Uint8Array { return crypto.getRandomValues(new Uint8Array(count)); }
+export function random_bytes(count: number): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(count));
+}
 // crypto.randomUUID needs a secure context; a page on a plain address of a local network has none.
 export function random_uuid(): string {
   const bytes = random_bytes(16);

@@ -18,20 +18,24 @@ export interface SocketLike {
 }
 export interface LinkOptions {
   open: () => SocketLike;
-  identify: () => object;                          // The body of `identify`, with the ticket of now.
-  renew: () => Promise<boolean>;                   // The ticket was refused. False: logged out for good.
-  poll: () => Promise<RingJson[]>;                 // One long poll over HTTP.
+  identify: () => object; // The body of `identify`, with the ticket of now.
+  renew: () => Promise<boolean>; // The ticket was refused. False: logged out for good.
+  poll: () => Promise<RingJson[]>; // One long poll over HTTP.
   on_ring: (ring: RingJson) => void;
-  on_up: () => void;                               // Identified (again): there may be news.
+  on_up: () => void; // Identified (again): there may be news.
   on_state: (state: LinkState) => void;
-  answered: (response: AnyResponse) => void;       // Sees every answer, for new tickets.
+  answered: (response: AnyResponse) => void; // Sees every answer, for new tickets.
   random?: () => number;
-  quiet_ms?: number;                               // Silence after which on_quiet is called.
-  on_quiet?: () => Promise<unknown>;               // Asks the server something; a failure means the link is dead.
+  quiet_ms?: number; // Silence after which on_quiet is called.
+  on_quiet?: () => Promise<unknown>; // Asks the server something; a failure means the link is dead.
 }
-interface Waiting { resolve: (response: AnyResponse) => void; reject: (error: Error) => void; timer: ReturnType<typeof setTimeout> }
+interface Waiting {
+  resolve: (response: AnyResponse) => void;
+  reject: (error: Error) => void;
+  timer: ReturnType<typeof setTimeout>;
+}
 
-const k_in_flight_max = 48;              // The server takes 64 a link.
+const k_in_flight_max = 48; // The server takes 64 a link.
 const k_identify_ms = 10_000;
 const k_failures_before_poll = 2;
 const k_logged_out = 4001;
@@ -50,9 +54,13 @@ export class Link {
   private failures = 0;
   private polling = 0;
 
-  constructor(private readonly options: LinkOptions) { this.backoff = new Backoff(500, 30_000, options.random); }
+  constructor(private readonly options: LinkOptions) {
+    this.backoff = new Backoff(500, 30_000, options.random);
+  }
 
-  get ready(): boolean { return this.identified; }
+  get ready(): boolean {
+    return this.identified;
+  }
 
   start(): void {
     if (this.state !== 'stopped') return;
@@ -116,8 +124,12 @@ export class Link {
     }
     this.socket = socket;
     const deadline = setTimeout(() => socket.close(), k_identify_ms);
-    socket.onopen = () => { void this.identify(mine, deadline); };
-    socket.onmessage = (event) => { if (mine === this.generation) this.take(String(event.data)); };
+    socket.onopen = () => {
+      void this.identify(mine, deadline);
+    };
+    socket.onmessage = (event) => {
+      if (mine === this.generation) this.take(String(event.data));
+    };
     socket.onerror = () => {};
     socket.onclose = (event) => {
       clearTimeout(deadline);
@@ -129,7 +141,7 @@ export class Link {
       let answer = await this.exchange('identify', this.options.identify(), k_identify_ms);
       let error = error_of(answer.base);
       if (error?.error_class === k_class.login) {
-        if (!await this.options.renew() || mine !== this.generation) return;
+        if (!(await this.options.renew()) || mine !== this.generation) return;
         answer = await this.exchange('identify', this.options.identify(), k_identify_ms);
         error = error_of(answer.base);
       }
@@ -165,8 +177,17 @@ export class Link {
     if (!this.identified || !this.options.on_quiet) return;
     const mine = this.generation;
     this.quiet_timer = setTimeout(() => {
-      this.options.on_quiet!().then(() => { if (mine === this.generation) this.watch_silence(); },
-        () => { if (mine === this.generation) { this.socket?.close(); this.lost(mine); } });
+      this.options.on_quiet!().then(
+        () => {
+          if (mine === this.generation) this.watch_silence();
+        },
+        () => {
+          if (mine === this.generation) {
+            this.socket?.close();
+            this.lost(mine);
+          }
+        },
+      );
     }, this.options.quiet_ms ?? 45_000);
   }
   private drop(code?: number): void {
@@ -176,9 +197,14 @@ export class Link {
     clearTimeout(this.quiet_timer);
     if (socket) {
       socket.onmessage = socket.onclose = socket.onopen = null;
-      try { socket.close(code); } catch { /* It never opened. */ }
+      try {
+        socket.close(code);
+      } catch {
+        /* It never opened. */
+      }
     }
-    for (const id of [...this.waiting.keys()]) this.settle(id)?.reject(local_error(k_unknown_outcome, 'the link broke'));
+    for (const id of [...this.waiting.keys()])
+      this.settle(id)?.reject(local_error(k_unknown_outcome, 'the link broke'));
     for (const wake of this.queue.splice(0)) wake();
   }
   private lost(mine: number, code?: number): void {
@@ -191,7 +217,9 @@ export class Link {
     if (code === k_logged_out) void this.options.renew();
     if (this.failures >= k_failures_before_poll && !this.polling) void this.poll_loop(++this.generation);
     clearTimeout(this.retry_timer);
-    this.retry_timer = setTimeout(() => { if (this.state !== 'stopped') this.connect(); }, this.backoff.next());
+    this.retry_timer = setTimeout(() => {
+      if (this.state !== 'stopped') this.connect();
+    }, this.backoff.next());
   }
   private async poll_loop(token: number): Promise<void> {
     this.polling = token;
@@ -201,7 +229,10 @@ export class Link {
         const rings = await this.options.poll();
         if (this.polling !== token) return;
         backoff.reset();
-        if (this.state !== 'polling') { this.set_state('polling'); this.options.on_up(); }
+        if (this.state !== 'polling') {
+          this.set_state('polling');
+          this.options.on_up();
+        }
         for (const ring of rings) this.options.on_ring(ring);
       } catch {
         if (this.polling !== token) return;

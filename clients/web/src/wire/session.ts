@@ -2,7 +2,12 @@
 // ticket that one tab renewed is used by the others with their next request.
 import { random_bytes, to_base64 } from './bytes';
 
-export interface Session { uin: string; ticket: string; refresh: string; epoch: number }
+export interface Session {
+  uin: string;
+  ticket: string;
+  refresh: string;
+  epoch: number;
+}
 export interface KeyValue {
   getItem(key: string): string | null;
   setItem(key: string, value: string): void;
@@ -21,13 +26,17 @@ export class SessionKeeper {
       return null;
     }
   }
-  save(session: Session): void { this.storage.setItem(k_session, JSON.stringify(session)); }
+  save(session: Session): void {
+    this.storage.setItem(k_session, JSON.stringify(session));
+  }
   // Replaces the ticket of the same login only: an answer that comes late must not change a newer login.
   save_ticket(of: Session, ticket: string): void {
     const now = this.load();
     if (now && now.uin === of.uin && now.refresh === of.refresh) this.save({ ...now, ticket });
   }
-  clear(): void { this.storage.removeItem(k_session); }
+  clear(): void {
+    this.storage.removeItem(k_session);
+  }
   // 16 random bytes, chosen once for the browser profile.
   device_id(): string {
     const known = this.storage.getItem(k_device);

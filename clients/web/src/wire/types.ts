@@ -12,14 +12,25 @@ export type { DeviceJson, DeviceInfoJson, LoginResponseJson } from './gen/api/cl
 export type { SentJson, SendResponseJson } from './gen/api/client/chat_pb';
 export type { RingJson, SyncResponseJson } from './gen/api/client/sync_pb';
 export type {
-  AccountJson, ContactJson, ConversationJson, ConversationStateJson, EntryJson, GroupJson, GroupEventJson,
-  GroupMemberJson, MarkerJson, MessageJson, MessageUpdateJson, ProfileJson, SystemContentJson,
+  AccountJson,
+  ContactJson,
+  ConversationJson,
+  ConversationStateJson,
+  EntryJson,
+  GroupJson,
+  GroupEventJson,
+  GroupMemberJson,
+  MarkerJson,
+  MessageJson,
+  MessageUpdateJson,
+  ProfileJson,
+  SystemContentJson,
 } from './gen/api/client/message_pb';
 
 export interface Commands {
-  'register': [login.RegisterRequestJson, login.LoginResponseJson];
-  'login': [login.LoginRequestJson, login.LoginResponseJson];
-  'logout': [login.LogoutRequestJson, login.LogoutResponseJson];
+  register: [login.RegisterRequestJson, login.LoginResponseJson];
+  login: [login.LoginRequestJson, login.LoginResponseJson];
+  logout: [login.LogoutRequestJson, login.LogoutResponseJson];
   'profile/get': [login.GetProfileRequestJson, login.GetProfileResponseJson];
   'profile/set': [login.SetProfileRequestJson, login.SetProfileResponseJson];
   'password/set': [login.SetPasswordRequestJson, login.SetPasswordResponseJson];
@@ -31,15 +42,15 @@ export interface Commands {
   'friend/remove': [friend.RemoveFriendRequestJson, friend.RemoveFriendResponseJson];
   'contact/set': [friend.SetContactRequestJson, friend.SetContactResponseJson];
   'contact/list': [friend.ListContactsRequestJson, friend.ListContactsResponseJson];
-  'send': [chat.SendRequestJson, chat.SendResponseJson];
-  'read': [chat.MarkReadRequestJson, chat.MarkReadResponseJson];
+  send: [chat.SendRequestJson, chat.SendResponseJson];
+  read: [chat.MarkReadRequestJson, chat.MarkReadResponseJson];
   'conversation/set': [chat.SetConversationRequestJson, chat.SetConversationResponseJson];
-  'history': [chat.HistoryRequestJson, chat.HistoryResponseJson];
+  history: [chat.HistoryRequestJson, chat.HistoryResponseJson];
   'conversation/list': [chat.ListConversationsRequestJson, chat.ListConversationsResponseJson];
   'group/send': [chat.SendRequestJson, chat.SendResponseJson];
-  'typing': [chat.TypingRequestJson, chat.TypingResponseJson];
-  'sync': [sync.SyncRequestJson, sync.SyncResponseJson];
-  'poll': [sync.PollRequestJson, sync.PollResponseJson];
+  typing: [chat.TypingRequestJson, chat.TypingResponseJson];
+  sync: [sync.SyncRequestJson, sync.SyncResponseJson];
+  poll: [sync.PollRequestJson, sync.PollResponseJson];
   'group/create': [group.CreateGroupRequestJson, group.CreateGroupResponseJson];
   'group/get': [group.GetGroupRequestJson, group.GetGroupResponseJson];
   'group/rename': [group.RenameGroupRequestJson, group.RenameGroupResponseJson];
@@ -50,4 +61,6 @@ export interface Commands {
 export type Path = keyof Commands;
 export type Request<P extends Path> = Omit<Commands[P][0], 'base'>;
 export type Response<P extends Path> = Commands[P][1];
-export interface AnyResponse { base?: BaseResponseJson }
+export interface AnyResponse {
+  base?: BaseResponseJson;
+}
