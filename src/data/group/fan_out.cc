@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
 #include "data/group/limits.h"
 #include "model/kinds.h"
 #include "model/tables.h"
@@ -63,7 +64,11 @@ Status FanOut::move_cursor(Call& call, const store::EntityId& entity, uint64_t f
   if (!served.failed.empty()) {
     commit.mark_work = model::k_work_fan_out_behind;
     commit.mutations.push_back(store::add(behind_writes_key(), 1));
-    for (uint64_t uin : served.failed) commit.mutations.push_back(store::raise(behind_key(uin), static_cast<int64_t>(from)));
+    for (uint64_t uin : served.failed) {
+      std::string number;  // Also 0, which raise() would leave unwritten.
+      put_u64(number, from);
+      commit.mutations.push_back(store::put_bytes(behind_key(uin), std::move(number)));
+    }
     counters_.fell_behind.add(static_cast<int64_t>(served.failed.size()));
   }
   TRY(store_.commit(call, std::move(commit)));

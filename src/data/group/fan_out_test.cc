@@ -116,6 +116,20 @@ TEST(FanOut, a_member_whose_inbox_fails_holds_up_nobody_and_gets_everything_late
   });
 }
 
+TEST(FanOut, who_fails_from_the_first_row_on_is_written_down_too) {
+  in_world([](World& w) {
+    const uint64_t group = w.made(k_ada, {k_bob, k_eve});
+    w.failing = {k_eve};
+    w.start();
+    w.sleep(10ms);
+    EXPECT_EQ(w.loaded(group).behind, (std::map<uint64_t, uint64_t>{{k_eve, 0}}));
+    ASSERT_EQ(w.send(k_ada, group, "a"), Code::ok);
+    w.failing.clear();
+    w.drain();
+    expect_served(w, group, {k_ada, k_bob, k_eve});
+  });
+}
+
 TEST(FanOut, who_falls_behind_while_another_is_caught_up_is_not_forgotten) {
   in_world([](World& w) {
     const uint64_t group = w.made(k_ada, {k_bob, k_eve});
