@@ -7,6 +7,12 @@ HY_ROOT=$PWD bash tools/verbs/web_build.sh
 server=${HY_BUILD:-$PWD/build}/bin/hongyan-server
 data=$(mktemp -d)
 trap 'rm -rf "$data"' EXIT
-# The same port again after a kill -9, or the clients would look at a stranger's door.
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# Free ports, and the same ones again after a kill -9, or the clients would look at a stranger's door.
+read -r port long_link server_api < <(python3 -c '
+import socket
+doors = [socket.socket() for _ in range(3)]
+for door in doors:
+    door.bind(("127.0.0.1", 0))
+print(*(door.getsockname()[1] for door in doors))')
+export HONGYAN_LONG_LINK_PORT=$long_link HONGYAN_SERVER_API_PORT=$server_api
 node clients/web/test/e2e.mjs --start "exec '$server' --data '$data' --port $port --web-root '$PWD/clients/web/dist'"

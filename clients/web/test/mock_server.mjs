@@ -164,7 +164,8 @@ export class MockServer {
     return version;
   }
   ring(uin, ring) {
-    for (const link of this.links) if (link.session?.uin === uin && link.session.device !== this.quiet) link.send({ ring });
+    for (const link of this.links)
+      if (link.session?.uin === uin && link.session.device !== this.quiet) link.send({ ring });
     for (const poll of [...this.polls])
       if (poll.uin === uin) {
         this.polls.delete(poll);

@@ -122,12 +122,12 @@ describe('languages', () => {
 });
 
 describe('errors', () => {
-  it('are those of the server', () => {
+  it('of the server are all known, with their classes', () => {
     const source = readFileSync(new URL('../../../src/model/error_code.h', import.meta.url), 'utf8');
     const table = Object.fromEntries(
       [...source.matchAll(/X\((\d+), (\w+), (\d), "/g)].map((match) => [match[1]!, [match[2]!, Number(match[3])]]),
     );
     expect(Object.keys(table).length).toBeGreaterThan(30);
-    expect(k_codes).toEqual(table);
+    expect(k_codes).toMatchObject(table); // Retired ones stay: an older server may still say them.
   });
 });

@@ -4,7 +4,7 @@ import { SvelteMap } from 'svelte/reactivity';
 import type { AccountJson, ContactJson, ProfileJson } from '../wire/types';
 import type { Change, ConvKey, ConvRow, GroupRow, OutboxRow } from '../store/rows';
 import { conv_of, k_direct, k_group, number_of } from '../store/rows';
-import { to_base64, utf8_bytes } from '../wire/bytes';
+import { from_base64, to_base64 } from '../wire/bytes';
 import { SessionKeeper } from '../wire/session';
 import { Wire } from '../wire/wire';
 import { Engine, type EngineDeps, type Net } from './engine';
@@ -20,6 +20,8 @@ export interface Route {
   item: string;
 }
 export const k_edge = { none: 0, friend: 1, asked: 2, asks_me: 3, stranger: 4 } as const;
+const k_system_uin = '1000';
+const k_type_system = 4;
 const k_typing_ms = 6000;
 
 function route_of(hash: string): Route {
@@ -101,7 +103,7 @@ export class Model {
       history.replaceState(null, '', location.pathname);
       this.route = route_of('');
       try {
-        await this.anonymous_wire().login({ integratorTicket: to_base64(utf8_bytes(ticket)) });
+        await this.anonymous_wire().login({ integratorTicket: to_base64(from_base64(ticket)) });
       } catch (error) {
         this.notice = this.explain(error);
         this.phase = 'auth';
@@ -263,7 +265,11 @@ export class Model {
     const contact = this.contacts.get(uin);
     const profile = this.profile_of(uin);
     const alias = group ? this.groups.get(group)?.group.members?.find((member) => member.uin === uin)?.alias : '';
-    return contact?.remark || alias || profile?.nickname || profile?.userName || uin;
+    const known = contact?.remark || alias || profile?.nickname || profile?.userName;
+    return known || (this.is_system(uin) ? t('people.system') : uin);
+  }
+  is_system(uin: string): boolean {
+    return uin === k_system_uin || this.profile_of(uin)?.type === k_type_system;
   }
   group_name(id: string): string {
     const row = this.groups.get(id);

@@ -146,12 +146,10 @@ async function apply_entry(writer: Writer, entry: EntryJson, touched: Set<ConvKe
   } else if (entry.contact?.uin) {
     const old = await writer.tx.objectStore('contacts').get(entry.contact.uin);
     if (number_of(old?.contact.version) <= number_of(entry.contact.version)) {
-      await writer.tx
-        .objectStore('contacts')
-        .put({
-          uin: entry.contact.uin,
-          contact: { ...entry.contact, profile: entry.contact.profile ?? old?.contact.profile },
-        });
+      await writer.tx.objectStore('contacts').put({
+        uin: entry.contact.uin,
+        contact: { ...entry.contact, profile: entry.contact.profile ?? old?.contact.profile },
+      });
     }
     writer.contacts.add(entry.contact.uin);
   } // Anything else is of a newer server: skipped, the snapshot still advances.

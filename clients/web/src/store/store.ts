@@ -239,14 +239,12 @@ export class Store {
       const version = number_of(group.version);
       if (old && old.version > version) return;
       const members = group.members ?? old?.group.members;
-      await tx
-        .objectStore('groups')
-        .put({
-          id: group.id,
-          group: { ...group, members },
-          version,
-          members_version: group.members ? version : (old?.members_version ?? 0),
-        });
+      await tx.objectStore('groups').put({
+        id: group.id,
+        group: { ...group, members },
+        version,
+        members_version: group.members ? version : (old?.members_version ?? 0),
+      });
       change.groups = [group.id];
       const profiles: string[] = [];
       for (const member of group.members ?? []) {

@@ -58,6 +58,7 @@ export const en = {
   'new.friend': 'Add a friend',
   'new.group': 'New group',
   'new.notes': 'Notes to self',
+  'people.system': 'System',
   'notes.title': 'Notes to self',
   'notes.hint': 'Only you see what you write here.',
 
@@ -130,6 +131,7 @@ export const en = {
   'chat.messages': 'Messages',
   'chat.too_long': 'Too long: {bytes} of {max} bytes',
   'chat.not_friend': 'You are not friends.',
+  'chat.system': 'These messages come from the system; there is nobody to answer.',
   'chat.left': 'You are not in this group any more.',
   'chat.hello': 'Say hello to {name}',
   'chat.is_blocked': 'You blocked {name}.',

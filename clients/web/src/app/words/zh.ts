@@ -60,6 +60,7 @@ export const zh: Record<keyof typeof en, string> = {
   'new.friend': '添加朋友',
   'new.group': '新建群聊',
   'new.notes': '写给自己',
+  'people.system': '系统',
   'notes.title': '写给自己',
   'notes.hint': '这里的内容只有你能看到。',
 
@@ -132,6 +133,7 @@ export const zh: Record<keyof typeof en, string> = {
   'chat.messages': '消息',
   'chat.too_long': '太长：{bytes} / {max} 字节',
   'chat.not_friend': '你们还不是好友。',
+  'chat.system': '这是系统消息，无法回复。',
   'chat.left': '你已不在这个群里。',
   'chat.hello': '和{name}打个招呼吧',
   'chat.is_blocked': '你已拉黑{name}。',
