@@ -2,6 +2,7 @@
 """The sample client, written from docs/protocol.md alone, against the real server over the short and the long link."""
 import http.client
 import pathlib
+import re
 import socket
 import struct
 import sys
@@ -91,6 +92,13 @@ def mars(server):
     stream.sendall(request[10:] + struct.pack(">5I", 20, 200, 301, 102, 0xFFFFFFFF))
     assert read_frame(stream)[1] == 101
     assert read_frame(stream) is None, "a broken frame must close the link"
+    page = (ROOT / "docs/protocol.md").read_text()
+    heartbeat, sync = (bytes.fromhex(line) for line in re.findall(r"^    (00000014 [0-9a-f ]+)$", page, re.MULTILINE)[:2])
+    stream = socket.create_connection((host, int(port)), timeout=10)
+    stream.sendall(heartbeat + sync)
+    assert read_frame(stream) == (6, 0xFFFFFFFF, 200, b"")
+    number, seq, version, body = read_frame(stream)
+    assert (number, seq, version) == (401, 1, 200) and body[4:].startswith(b"\x08\x06\x10\x03\x1a\x09no ticket\x30"), body.hex()
     for _ in range(50):
         socket.create_connection((host, int(port)), timeout=10).close()
 

@@ -15,7 +15,9 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE.parent / "setup"))
+sys.path.insert(0, str(HERE.parent / "docs"))
 import check_layers
+import contract
 import dependencies
 
 LINES_MAX = 1000  # A file that needs more holds more than one subject.
@@ -161,6 +163,9 @@ def documents(tree):
     page = tree.root / "docs/dependencies.md"
     if not page.is_file() or page.read_text() != dependencies.render(packages):
         yield "docs/dependencies.md:1: documents: differs from tools/setup/packages.txt; run tools/setup/dependencies.py"
+    if (tree.root / "src/api/client").is_dir():
+        for name in contract.outdated(tree.root):
+            yield f"{name}:1: documents: differs from the contract's sources; run tools/docs/contract.py"
 
 
 def executable(tree):

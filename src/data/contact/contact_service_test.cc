@@ -124,6 +124,13 @@ struct World {
     Call call = user(uin);
     return client->may_write(call, request);
   }
+  Result<internal::MayWriteResponse> grant_write(uint64_t uin, uint64_t peer, const std::string& service = "integrator") {
+    internal::GrantWriteRequest request;
+    request.set_uin(uin);
+    request.set_peer(peer);
+    Call call = as(service);
+    return client->grant_write(call, request);
+  }
   Result<internal::ContactChangesResponse> changes(uint64_t uin, uint64_t incarnation, uint64_t since,
                                                    uint32_t limit = 0) {
     internal::ContactChangesRequest request;
@@ -559,6 +566,27 @@ TEST(Contact, write_grant_says_who_may_write_to_whom_for_a_minute) {
     EXPECT_EQ(grant->expires_ms, w.env.utc_ms() + 60'000);
     EXPECT_TRUE(w.may_write(k_ada, k_ada).ok()) << "notes to oneself";
     EXPECT_EQ(w.may_write(k_ada, k_eve).code(), code(ErrorCode::not_friend));
+  });
+}
+
+TEST(Contact, integrator_may_write_for_its_users_and_the_system_but_not_past_a_block) {
+  in_world([](World& w) {
+    for (uint64_t sender : {k_ada, model::k_system_uin}) {
+      const auto answer = w.grant_write(sender, k_bob);
+      ASSERT_TRUE(answer.ok());
+      const auto grant = rpc::check_grant(ring_of('g'), answer->grant(), w.env.utc_ms());
+      ASSERT_TRUE(grant.ok());
+      EXPECT_EQ(grant->actor, sender);
+      EXPECT_EQ(grant->object, k_bob);
+      EXPECT_EQ(grant->right, "write");
+      ASSERT_TRUE(w.block(k_bob, sender).ok());
+      EXPECT_EQ(w.grant_write(sender, k_bob).code(), code(ErrorCode::blocked));
+      ASSERT_TRUE(w.block(k_bob, sender, false).ok());
+    }
+    EXPECT_EQ(w.grant_write(k_ada, k_ada).code(), Code::invalid);
+    EXPECT_EQ(w.grant_write(k_nobody, k_bob).code(), Code::not_found);
+    EXPECT_EQ(w.grant_write(k_ada, k_nobody).code(), Code::not_found);
+    EXPECT_EQ(w.grant_write(k_ada, k_bob, "login").code(), Code::forbidden);
   });
 }
 
