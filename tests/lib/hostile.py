@@ -27,6 +27,7 @@ HTTP_STATUSES = {400, 404, 405, 408, 413, 415, 426, 431, 501, 503, 505}
 CLOSE_CODES = {1000, 1001, 1005, 1002, 1003, 1007, 1008, 1009, 1013, 4001, 4002}
 NEVER = {13, 15}  # corrupt, internal: no input may lead there.
 INVALID, UNAUTHENTICATED, NOT_FRIEND, BLOCKED, NOT_MEMBER, BAD_SNAPSHOT, OLD_EPOCH = 5, 6, 105, 106, 108, 111, 113
+BUSY = 503  # Among the codes of a large body: HTTP's refusal when 8 MiB of all bodies are half-received.
 NOT_FOUND, FORBIDDEN, TOO_LARGE, UNSUPPORTED = 8, 7, 11, 14
 
 
@@ -180,7 +181,7 @@ def random_value(chance, world, kind):
 
 def json_fields(chance, world):
     """A well-formed request of any command, its fields out of bounds or of another type."""
-    path = chance.choice([p for p in COMMANDS if p not in ("register", "login", "logout", "password/set", "device/kick", "poll")])
+    path = chance.choice([p for p in COMMANDS if p not in ("register", "login", "logout", "password/set", "device/kick", "poll", "identify")])
     body = {"base": dict(world.soup)}
     for field, kind, repeated in COMMANDS[path]:
         if field == "base" or chance.randrange(4) == 0:
@@ -213,7 +214,7 @@ def json_oversized(chance, world):
         '{"base":' * depth + "{}" + "}" * depth, "[" * depth, '{"messages":' + "[" * depth + "]" * depth + "}",
         '{"messages":[' + "0," * 12000 + "0]}", '{"snapshot":' + "9" * 5000 + "}", '{"base":{"featureLevel":1e999}}',
         '{"' + "k" * 70000 + '":1}', '{"base":{"ticket":"' + "A" * 500000 + '"}}', '{"a":"' + "\\u0000" * 5000 + '"}'])
-    return chance.choice(["send", "sync"]), text, {INVALID, UNAUTHENTICATED, TOO_LARGE}
+    return chance.choice(["send", "sync"]), text, {INVALID, UNAUTHENTICATED, TOO_LARGE, BUSY}
 
 
 def http_wrong_door(chance, world):
@@ -564,6 +565,8 @@ async def api(connection, case):
     if answer is None:
         raise Wrong("closed without an answer")
     status, body = answer
+    if status == BUSY and BUSY in allowed:
+        return "status 503"
     if status != 200:
         raise Wrong("status %d: %r" % (status, body[:100]))
     code = code_of(body)
@@ -635,8 +638,9 @@ async def attack(world, name, count, seed):
                 async with asyncio.timeout(AT_ONCE_S):
                     if connection is None:
                         connection = await Socket(loop, number, address).open()
-                    kept = connection if kind == "api" else None
-                    tally[await {"http": raw, "api": api, "ws": ws, "link": link}[kind](connection, case)] += 1
+                    outcome = await {"http": raw, "api": api, "ws": ws, "link": link}[kind](connection, case)
+                    tally[outcome] += 1
+                    kept = connection if kind == "api" and outcome != "status 503" else None  # It closes behind that.
             except (Wrong, TimeoutError, OSError, ValueError) as error:
                 what = "no answer at once" if isinstance(error, TimeoutError) else f"{type(error).__name__}: {error}"
                 tally["WRONG"] += 1

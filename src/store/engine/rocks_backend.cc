@@ -132,6 +132,8 @@ class RocksBackend : public Backend {
     if (options.env != nullptr) settings.env = options.env;
     TRY(status_from(rocksdb::DB::Open(settings, directory, descriptors, &handles, &db)));
     db_.reset(db);
+    directory_ = directory;
+    reserve_bytes_ = options.reserve_bytes;
     families_ = {handles[0], handles[1]};
     return {};
   }
@@ -150,6 +152,7 @@ class RocksBackend : public Backend {
   }
 
   Status write(const std::vector<Write>& batch) override {
+    TRY(check_reserve());
     rocksdb::WriteBatch writes;
     for (const Write& one : batch) {
       const rocksdb::Status added = one.value ? writes.Put(family(one.space), one.key, *one.value)
@@ -158,14 +161,21 @@ class RocksBackend : public Backend {
     }
     rocksdb::WriteOptions options;
     options.sync = true;
-    return status_from(db_->Write(options, &writes));
+    const rocksdb::Status written = db_->Write(options, &writes);
+    if (!written.ok()) broken_log_ = current_log();
+    return status_from(written);
   }
 
   // RocksDB stays stopped after a full disk until it is told to look again; it may be doing so by itself (Busy).
   Status resume() override {
     const rocksdb::Status resumed = db_->Resume();
     if (resumed.IsBusy() || resumed.IsShutdownInProgress()) return Status(Code::no_space, "rocksdb: still recovering");
-    return status_from(resumed);
+    TRY(status_from(resumed));
+    if (broken_log_ != 0 && broken_log_ == current_log()) {
+      return Status(Code::no_space, "rocksdb: the disk was full when a log began; start the server again");
+    }
+    broken_log_ = 0;
+    return {};
   }
 
   bool reads_beside_writes() const override { return true; }
@@ -195,7 +205,23 @@ class RocksBackend : public Backend {
  private:
   rocksdb::ColumnFamilyHandle* family(Space space) const { return families_[static_cast<size_t>(space)]; }
 
+  // A file system that can't say how much is free (a test's) is taken to have room.
+  Status check_reserve() const {
+    uint64_t free = 0;
+    if (!db_->GetEnv()->GetFreeSpace(directory_, &free).ok() || free >= reserve_bytes_) return {};
+    return Status(Code::no_space, directory_ + ": less than " + std::to_string(reserve_bytes_ >> 20) + " MiB are free");
+  }
+
+  // The number of the log that is written now; 0 when it can't be told.
+  uint64_t current_log() const {
+    std::unique_ptr<rocksdb::LogFile> log;
+    return db_->GetCurrentWalFile(&log).ok() && log != nullptr ? log->LogNumber() : 0;
+  }
+
   Env& env_;
+  std::string directory_;
+  size_t reserve_bytes_ = 0;
+  uint64_t broken_log_ = 0;  // The log of which a write failed.
   std::unique_ptr<rocksdb::DB> db_;
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_{};
 };

@@ -3,7 +3,10 @@
 // block's checksum is verified whenever it is read.
 //
 // A full disk fails the write with no_space and leaves the database readable; resume() succeeds once space is freed. A
-// batch that failed so may still be there, whole, after a crash that comes before resume().
+// batch that failed so may still be there, whole, after a crash that comes before resume(). Writes are refused before
+// the disk is really full: RocksDB needs the reserve to flush and compact, and it can't go on with a log of which a
+// write has failed unless there is something to flush (facebook/rocksdb issue 11643). Where the reserve was taken away
+// at that moment, resume() goes on answering no_space until the database is opened again.
 //
 // Calls take more stack than a coroutine has: only on a thread's own.
 #pragma once
@@ -23,6 +26,7 @@ namespace hongyan::store {
 struct RocksOptions {
   size_t block_cache_bytes = 256 * 1024 * 1024;
   size_t memtable_bytes = 32 * 1024 * 1024;
+  size_t reserve_bytes = 64 * 1024 * 1024;  // Of free disk, below which writes are refused: both memtables.
   rocksdb::Env* env = nullptr;  // Null: the kernel's files. Tests of failing disks bring their own.
 };
 

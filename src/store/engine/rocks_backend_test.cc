@@ -183,6 +183,7 @@ class RocksDiskTest : public ::testing::Test {
     store_.reset();
     OpenOptions options = options_in(root_.path() + "/store");
     options.rocks.env = rocks_env_.get();
+    options.rocks.reserve_bytes = reserve_bytes_;
     auto opened = open_store(*env_, options);
     ASSERT_TRUE(opened.ok()) << opened.status().detail();
     store_ = std::move(*opened);
@@ -208,6 +209,7 @@ class RocksDiskTest : public ::testing::Test {
   std::unique_ptr<Env> env_ = real_env(root_.path() + "/log.txt");
   std::unique_ptr<OpenStore> store_;
   uint64_t acked_ = 0;
+  size_t reserve_bytes_ = 0;  // The machine's own disk has no part in these tests.
 };
 
 TEST_F(RocksDiskTest, on_a_full_disk_commits_fail_with_no_space_reads_work_and_all_is_well_when_there_is_room) {
@@ -234,6 +236,38 @@ TEST_F(RocksDiskTest, on_a_full_disk_commits_fail_with_no_space_reads_work_and_a
   });
   open();
   runtime::run_in_coroutine(*env_, [&] { EXPECT_EQ(version(), acked_); });
+}
+
+// With nothing to flush RocksDB keeps the log in which a write failed, and would end the process at the next.
+TEST_F(RocksDiskTest, a_disk_that_is_full_at_the_first_write_stops_commits_until_the_store_is_opened_again) {
+  runtime::run_in_coroutine(*env_, [&] { ASSERT_EQ(append(), Code::ok); });
+  open();
+  runtime::run_in_coroutine(*env_, [&] {
+    files_->room = 0;
+    EXPECT_EQ(append(), Code::no_space);
+    files_->room = INT64_MAX;
+    for (int i = 0; i < 3; ++i) {
+      Call pause = runtime::background_call(*env_, std::chrono::seconds(60));
+      ASSERT_TRUE(runtime::sleep(pause, std::chrono::milliseconds(300)).ok());
+      EXPECT_EQ(append(), Code::no_space);
+    }
+    EXPECT_EQ(version(), acked_);
+  });
+  open();
+  runtime::run_in_coroutine(*env_, [&] {
+    EXPECT_GE(version(), acked_);
+    EXPECT_EQ(append(), Code::ok);
+  });
+}
+
+TEST_F(RocksDiskTest, commits_are_refused_while_less_than_the_reserve_is_free) {
+  runtime::run_in_coroutine(*env_, [&] { ASSERT_EQ(append(), Code::ok); });
+  reserve_bytes_ = size_t{1} << 62;
+  open();
+  runtime::run_in_coroutine(*env_, [&] {
+    EXPECT_EQ(append(), Code::no_space);
+    EXPECT_EQ(version(), acked_);
+  });
 }
 
 TEST_F(RocksDiskTest, a_sync_that_fails_stops_commits_until_the_store_is_opened_again) {
