@@ -105,10 +105,13 @@ def stage_unit(arguments):
     return unit_tests(BUILD, {})
 
 
+SUPPRESSIONS = ROOT / "tools/check/thread_sanitizer.txt"
+
+
 def stage_sanitizers(arguments):
     tally = Tally()
     for sanitizer, folder, options in [("address", "build-asan", {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}),
-                                       ("thread", "build-tsan", {"TSAN_OPTIONS": "halt_on_error=1"})]:
+                                       ("thread", "build-tsan", {"TSAN_OPTIONS": f"halt_on_error=1 suppressions={SUPPRESSIONS}"})]:
         print(f"-- {sanitizer}", flush=True)
         built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, "all"]) == 0
         tally.add(f"build with the {sanitizer} sanitizer", built)
