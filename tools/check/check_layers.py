@@ -49,7 +49,7 @@ class Layers:
 
 
 def is_test(path):
-    return path.endswith(("_test.cc", "_fuzz.cc", "_bench.cc")) or "/testing/" in path or path.startswith("tests/")
+    return path.endswith(("_test.cc", "_fuzz.cc", "_bench.cc")) or "/testing/" in path or path.startswith(("tests/", "sim/"))
 
 
 def complaint(layers, path, other):
