@@ -23,6 +23,6 @@ inline constexpr size_t k_lane_rows_max = 65'536;
 // Between two attempts to write to a disk that was full: each may flush what memory holds.
 inline constexpr std::chrono::milliseconds k_resume_interval{250};
 // Threads for reads that miss the cache; a disk serves several at once.
-inline constexpr int k_read_threads = 2;
+inline constexpr int k_read_threads = 4;
 
 }  // namespace hongyan::store

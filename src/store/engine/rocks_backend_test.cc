@@ -307,6 +307,21 @@ TEST_F(RocksDiskTest, reads_of_what_memory_holds_do_not_leave_the_loop_and_other
     EXPECT_EQ(from_disk(), 1);
     EXPECT_EQ(version(), 1u);  // Warm.
     EXPECT_EQ(from_disk(), 1);
+    // Many at once, cold and warm, each in its place.
+    std::vector<Read> reads;
+    for (int sender = 0; sender < 1000; ++sender) reads.push_back({.entity = entity_of(sender), .from = "log", .to = "m"});
+    for (int round = 0; round < 2; ++round) {
+      Call call = runtime::background_call(*env_, std::chrono::seconds(60));
+      const auto replies = store_->shard().read_many(call, reads);
+      ASSERT_EQ(replies.size(), 1000u);
+      for (const auto& reply : replies) {
+        ASSERT_TRUE(reply.ok()) << reply.status().detail();
+        ASSERT_EQ(reply->rows.size(), 1u);
+        EXPECT_EQ(reply->rows[0].key, "log" + number(1));
+      }
+    }
+    EXPECT_GT(from_disk(), 2);
+    EXPECT_LT(from_disk(), 1000);
   });
 }
 

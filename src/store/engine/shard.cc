@@ -258,66 +258,100 @@ void Shard::apply_marks(const std::vector<Write>& written) {
   }
 }
 
-// From memory at once, on the thread's own stack: RocksDB takes more than a coroutine has. What needs the disk or is
-// long begins again in a lane; so does everything where reads can't run beside writes.
+// From memory at once, on the thread's own stack: RocksDB takes more than a coroutine has. False: it needs the disk or is
+// long, and begins again in a lane.
 template <typename Scan, typename Make>
-Status Shard::scan(Call& call, std::unique_ptr<Scan>& scan, const Make& make) {
+bool Shard::scan_inline(const Make& make, std::unique_ptr<Scan>& scan, Status& status) {
   counters_.reads.add(1);
-  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
+  if (!backend_->reads_beside_writes()) return false;
+  env_.scheduler().run_on_thread_stack([&] {
+    scan = make(Reach::memory);
+    status = scan->step(k_inline_rows_max);
+    if (!status.ok() || !scan->finished()) scan.reset();
+  });
+  if (scan != nullptr || (!status.ok() && status.code() != Code::busy)) return true;
+  counters_.reads_from_disk.add(1);
+  return false;
+}
+
+// Where reads can't run beside writes, between them, and not cut: the answer would not be of one moment.
+template <typename Scan, typename Make>
+Status Shard::scan_in_lane(Call& call, const Make& make, std::unique_ptr<Scan>& scan) {
   const bool beside = backend_->reads_beside_writes();
   Status status;
-  if (beside) {
-    env_.scheduler().run_on_thread_stack([&] {
-      scan = make(Reach::memory);
-      status = scan->step(k_inline_rows_max);
-      if (!status.ok() || !scan->finished()) scan.reset();
-    });
-    if (scan != nullptr || (!status.ok() && status.code() != Code::busy)) return status;
-    counters_.reads_from_disk.add(1);
-  }
-  const auto finished = [&] { return scan != nullptr && scan->finished(); };
-  while (!finished()) {
-    // Where writes wait for it, a scan is not cut: it would not be of one moment.
+  do {
+    if (env_.now() >= call.deadline) {
+      env_.scheduler().run_on_thread_stack([&] { scan.reset(); });
+      return Status(Code::deadline, "store: the read took too long");
+    }
     (beside ? read_lane_ : commit_lane_)->run([&] {
       if (scan == nullptr) scan = make(Reach::disk);
       status = scan->step(beside ? k_lane_rows_max : SIZE_MAX);
       if (!status.ok()) scan.reset();
     });
-    if (!status.ok()) return status;
-    if (!finished() && env_.now() >= call.deadline) {
-      env_.scheduler().run_on_thread_stack([&] { scan.reset(); });
-      return Status(Code::deadline, "store: the read took too long");
-    }
-  }
+  } while (status.ok() && !scan->finished());
   return status;
+}
+
+template <typename Scan, typename Make>
+Status Shard::scan(Call& call, const Make& make, std::unique_ptr<Scan>& scan) {
+  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
+  Status status;
+  if (scan_inline(make, scan, status)) return status;
+  return scan_in_lane(call, make, scan);
 }
 
 Result<ReadReply> Shard::read(Call& call, const Read& read) {
   TRY(check_read(tables_, read));
   std::unique_ptr<ReadScan> reader;
-  TRY(scan(call, reader, [&](Reach reach) {
-    return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_);
-  }));
+  TRY(scan(call, [&](Reach reach) { return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_); }, reader));
   return reader->take();
 }
 
 std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read> reads) {
-  std::vector<Result<ReadReply>> replies;
-  if (reads.size() > k_many_max) {
-    replies.assign(reads.size(), Result<ReadReply>(Status(Code::too_large, "store: over 1000 reads in one call")));
+  const Status none = reads.size() > k_many_max ? Status(Code::too_large, "store: over 1000 reads in one call")
+                                                : Status(Code::deadline, "store: the deadline had passed before");
+  std::vector<Result<ReadReply>> replies(reads.size(), Result<ReadReply>(none));
+  if (reads.size() > k_many_max || env_.now() >= call.deadline) return replies;
+  const auto make = [&](size_t i) {
+    return [&, i](Reach reach) { return std::make_unique<ReadScan>(*backend_, reads[i], reach, restore_salt_); };
+  };
+  const auto answer = [&](size_t i, const Status& status, const std::unique_ptr<ReadScan>& scan) {
+    replies[i] = status.ok() ? Result<ReadReply>(scan->take()) : Result<ReadReply>(status);
+  };
+  std::vector<size_t> missed;
+  for (size_t i = 0; i < reads.size(); ++i) {
+    std::unique_ptr<ReadScan> scan;
+    Status status = check_read(tables_, reads[i]);
+    if (!status.ok() || scan_inline(make(i), scan, status)) answer(i, status, scan);
+    else missed.push_back(i);
+  }
+  // The disk serves several at once.
+  size_t next = 0;
+  const auto read_missed = [&] {
+    while (next < missed.size()) {
+      const size_t i = missed[next++];
+      std::unique_ptr<ReadScan> scan;
+      const Status status = scan_in_lane(call, make(i), scan);
+      answer(i, status, scan);
+    }
+  };
+  if (missed.size() < 2 || !backend_->reads_beside_writes()) {
+    read_missed();
     return replies;
   }
-  replies.reserve(reads.size());
-  for (const Read& one : reads) replies.push_back(read(call, one));
+  runtime::Nursery nursery(env_.scheduler());
+  for (size_t i = 0; i < std::min<size_t>(k_read_threads, missed.size()); ++i) nursery.spawn("store-read", read_missed);
+  nursery.cancel_and_join();  // A lane's work can't be cancelled: they finish.
   return replies;
 }
 
 Result<ChangesReply> Shard::changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) {
   TRY(check_changes(tables_, entity));
   std::unique_ptr<ChangesScan> reader;
-  TRY(scan(call, reader, [&](Reach reach) {
+  TRY(scan(call, [&](Reach reach) {
     return std::make_unique<ChangesScan>(*backend_, entity, since, rows_max, reach, restore_salt_);
-  }));
+  }, reader));
   return reader->take();
 }
 

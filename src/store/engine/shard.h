@@ -84,7 +84,11 @@ class Shard : public Store {
   Status enqueue(Call& call, const std::shared_ptr<Pending>& pending);
   Status wait_for(Call& call, Pending& pending);
   template <typename Scan, typename Make>
-  Status scan(Call& call, std::unique_ptr<Scan>& scan, const Make& make);
+  bool scan_inline(const Make& make, std::unique_ptr<Scan>& scan, Status& status);
+  template <typename Scan, typename Make>
+  Status scan_in_lane(Call& call, const Make& make, std::unique_ptr<Scan>& scan);
+  template <typename Scan, typename Make>
+  Status scan(Call& call, const Make& make, std::unique_ptr<Scan>& scan);
 
   Env& env_;
   Tables tables_;
