@@ -8,6 +8,7 @@
 #include "access/long_link/testing/long_link_client.h"
 #include "api/client/friend.pb.h"
 #include "api/client/group.pb.h"
+#include "api/client/sync.rpc.pb.h"
 #include "api/gate/envelope.h"
 #include "api/json/json.h"
 #include "bundle/bundle.h"
@@ -94,6 +95,8 @@ class ChannelsTest : public ::testing::Test {
     EXPECT_EQ(on_link, stable(*web)) << command.method->command_path;
     return api::base_of_response(*link).code();
   }
+  // Answered by the gates, so no table has a channel for it.
+  static rpc::ServedCommand identify() { return {.method = &client::link_methods()[0], .channel = nullptr}; }
   template <typename Response, typename Request>
   Response ask(std::string_view path, const Request& request) {
     const auto answer = over_short_link(command(path), request.SerializeAsString());
@@ -144,6 +147,8 @@ TEST_F(ChannelsTest, commands_that_succeed_answer_alike) {
     };
     const auto equal = [&](std::string_view path, const Message& request) { EXPECT_EQ(expect_equal(command(path), request), 0u) << path; };
 
+    EXPECT_EQ(expect_equal(identify(), client::IdentifyRequest()), 6u);
+    EXPECT_EQ(expect_equal(identify(), with(ada, client::IdentifyRequest())), 0u);
     client::AddFriendRequest add = with(ada, client::AddFriendRequest());
     add.set_uin(bob.uin());
     add.set_greeting("hello");

@@ -3,8 +3,10 @@
 // Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
+
+#include <cstdio>
 
 #include "base/bytes.h"
 #include "bundle/backup.h"
@@ -218,6 +220,8 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
 
   runtime::set_private_umask();
+  // It would write a line for every message of a stranger that is none; we answer and count those ourselves.
+  google::protobuf::SetLogHandler(nullptr);
   if (backup->parsed()) return bundle::backup(options.data, to);
   if (restore->parsed()) return bundle::restore(from, options.data);
   const auto config = bundle::load_config(*runtime::make_os_env({}), options);

@@ -87,8 +87,8 @@ std::string BodyCommands::identify(Call& call, std::string_view body, const Orig
       TRY(links_.attach(inner, *identity, *member));
       origin.link->identity = *identity;
     }
-    static_cast<client::IdentifyResponse&>(out).set_heartbeat_ms(config_.heartbeat_ms);
-    static_cast<client::IdentifyResponse&>(out).set_typing_ms(config_.typing_ms);
+    static_cast<client::IdentifyResponse&>(out).set_heartbeat_ms(k_heartbeat_ms);
+    static_cast<client::IdentifyResponse&>(out).set_typing_ms(k_typing_ms);
     return {};
   };
   entry_.handle(call, identify_method(), request, origin, response, k_own_limit, work);

@@ -14,10 +14,11 @@
 
 namespace hongyan::api {
 
+inline constexpr uint32_t k_heartbeat_ms = 210'000;  // As mars: NATs of phone networks forget after 5 minutes.
+inline constexpr uint32_t k_typing_ms = 3'000;       // A sign that is shown for a few seconds.
+
 struct BodyCommandsConfig {
-  runtime::Duration poll_max = std::chrono::seconds(0);        // Zero: polls never wait.
-  uint32_t heartbeat_ms = 210'000;                             // As mars: NATs of phone networks forget after 5 minutes.
-  uint32_t typing_ms = 3'000;
+  runtime::Duration poll_max = std::chrono::seconds(0);  // Zero: polls never wait.
 };
 
 class BodyCommands {

@@ -163,7 +163,7 @@ HttpResponse Connection::respond(const HttpRequest& request) {
 }
 
 HttpResponse Connection::respond_api(const HttpRequest& request, std::string_view command) {
-  if (!gate_.commands.known(command, nullptr)) return plain(404, "no such command\n");
+  if (!gate_.commands.known(command)) return plain(404, "no such command\n");
   if (request.method != "POST") return only("POST");
   if (!is_json(request.field("content-type"))) return plain(415, "the body must be application/json\n");
   HttpResponse response;

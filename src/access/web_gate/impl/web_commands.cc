@@ -3,9 +3,10 @@
 #include <algorithm>
 #include <memory>
 
-#include "api/json/json.h"
 #include "api/client/login.pb.h"
 #include "api/client/sync.pb.h"
+#include "api/gate/body_commands.h"
+#include "api/json/json.h"
 
 namespace hongyan::access {
 
@@ -20,8 +21,7 @@ constexpr runtime::Duration k_identify_limit = std::chrono::seconds(10);
 constexpr runtime::Duration k_poll_work = std::chrono::seconds(10);  // Beside the waiting.
 constexpr uint8_t k_priority = 20;  // As sync.
 
-// Requests and responses with nothing but their base.
-using BareRequest = client::LogoutRequest;
+// A response with nothing but its base.
 using BareResponse = client::LogoutResponse;
 
 rpc::MethodInfo own_method(std::string_view name) {
@@ -33,8 +33,8 @@ rpc::MethodInfo own_method(std::string_view name) {
 
 }  // namespace
 
-bool WebCommands::known(std::string_view path, const api::LinkMember* link) const {
-  if (path == k_poll || (path == k_identify && link != nullptr)) return true;
+bool WebCommands::known(std::string_view path) const {
+  if (path == k_poll || path == k_identify) return true;
   return entry_.commands().by_path(path) != nullptr;
 }
 
@@ -42,14 +42,14 @@ std::string WebCommands::run(Call& call, std::string_view path, std::string_view
                              api::LinkMember* link) {
   const rpc::ServedCommand* command = entry_.commands().by_path(path);
   const bool is_poll = path == k_poll;
-  const bool is_identify = path == k_identify && link != nullptr;
+  const bool is_identify = path == k_identify;
   std::unique_ptr<rpc::Message> request, response;
   if (is_poll) {
     request = std::make_unique<PollRequest>();
     response = std::make_unique<PollResponse>();
   } else if (is_identify) {
-    request = std::make_unique<BareRequest>();
-    response = std::make_unique<BareResponse>();
+    request = std::make_unique<client::IdentifyRequest>();
+    response = std::make_unique<client::IdentifyResponse>();
   } else {
     CHECK(command != nullptr);
     request.reset(command->method->request()->New());
@@ -62,7 +62,7 @@ std::string WebCommands::run(Call& call, std::string_view path, std::string_view
   } else if (is_poll) {
     poll(call, *request, origin, *response);
   } else if (is_identify) {
-    identify(call, *request, origin, *link, *response);
+    identify(call, *request, origin, link, *response);
   } else {
     entry_.handle(call, *command, *request, origin, *response);
   }
@@ -88,11 +88,15 @@ void WebCommands::poll(Call& call, rpc::Message& request, const api::Origin& ori
   entry_.handle(call, own_method(k_poll), request, origin, response, wait + k_poll_work, work);
 }
 
-void WebCommands::identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember& link,
+void WebCommands::identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember* link,
                            rpc::Message& response) {
-  const auto work = [&](Call& inner, const rpc::Identity* identity, const rpc::Message&, rpc::Message&) -> Status {
-    TRY(links_.attach(inner, *identity, link));
-    origin.link->identity = *identity;
+  const auto work = [&](Call& inner, const rpc::Identity* identity, const rpc::Message&, rpc::Message& out) -> Status {
+    if (link != nullptr) {
+      TRY(links_.attach(inner, *identity, *link));
+      origin.link->identity = *identity;
+    }
+    static_cast<client::IdentifyResponse&>(out).set_heartbeat_ms(api::k_heartbeat_ms);
+    static_cast<client::IdentifyResponse&>(out).set_typing_ms(api::k_typing_ms);
     return {};
   };
   entry_.handle(call, own_method(k_identify), request, origin, response, k_identify_limit, work);

@@ -13,7 +13,7 @@ class WebCommands {
   WebCommands(Env& env, api::Entry& entry, api::LinkTable& links, runtime::Duration poll_max)
       : env_(env), entry_(entry), links_(links), poll_max_(poll_max) {}
 
-  bool known(std::string_view path, const api::LinkMember* link) const;
+  bool known(std::string_view path) const;
   // The response's JSON. `link` is null for HTTP. The path is known.
   std::string run(Call& call, std::string_view path, std::string_view json, const api::Origin& origin, api::LinkMember* link);
   // A response that has nothing but its base.
@@ -21,7 +21,7 @@ class WebCommands {
 
  private:
   void poll(Call& call, rpc::Message& request, const api::Origin& origin, rpc::Message& response);
-  void identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember& link, rpc::Message& response);
+  void identify(Call& call, rpc::Message& request, const api::Origin& origin, api::LinkMember* link, rpc::Message& response);
   std::string json_of(rpc::Message& response);
 
   Env& env_;

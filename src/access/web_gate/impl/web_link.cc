@@ -114,7 +114,7 @@ void WebLink::on_text(std::string text) {
   if (codec_.closed()) return;
   const Result<Frame> frame = parse_frame(text);
   if (!frame.ok()) return codec_.close(k_close_bad_data, "not a frame");
-  if (!commands_.known(frame->path, this)) {
+  if (!commands_.known(frame->path)) {
     return answer(frame->id, commands_.refusal({Code::unsupported, "no such command"}));
   }
   if (in_flight_ >= config_.link_requests_max) {
