@@ -15,7 +15,7 @@ struct Options {
   std::string directory;   // Where data is made: the disk that is measured.
   double seconds = 20;     // Of measuring, for send; half of it is the peer's.
   int pairs = 64;          // Senders, each with a receiver of its own.
-  int rounds = 10;         // Restarts, for sync.
+  int rounds = 20;         // Restarts, for sync.
   std::string transport;   // "long", "web"; empty: the long link where there is one.
 };
 

@@ -105,6 +105,8 @@ def run(work):
     hash_, size, _ = lines[1].split(" ", 2)
     (climbing / "manifest").write_text("\n".join([lines[0], f"{hash_} {size} ../outside", *lines[2:]]) + "\n")
     refused("line 2", "restore", "--from", climbing, "--data", data)
+    (climbing / "manifest").write_text("\n".join(["hongyan-backup 2", *lines[1:]]) + "\n")
+    refused("newer version", "restore", "--from", climbing, "--data", data)
 
     assert tool("restore", "--from", copy, "--data", data)[0] == 0
     with server:

@@ -76,6 +76,12 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const s
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.cache_index_and_filter_blocks = true;  // So that memory does not grow with the data.
   table.cache_index_and_filter_blocks_with_high_priority = true;
+  // Indexes and filters in blocks of their own size below a small top: otherwise the first question after a start reads
+  // the whole filter of a file, megabytes where there is a long past.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.metadata_block_size = 4096;
+  table.pin_top_level_index_and_filter = true;
   table.format_version = 5;
   table.pin_l0_filter_and_index_blocks_in_cache = true;
   family.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
