@@ -4,9 +4,9 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: ./hongyan build [--all] [--sanitize address|thread] [--times [--fresh]] [TARGET...]
+usage: ./hongyan build [--all] [--sanitize address|thread|undefined] [--times [--fresh]] [TARGET...]
   --all         everything: tests, tools, one executable a service, and every header compiled alone
-  --sanitize S  into build-asan or build-tsan
+  --sanitize S  into build-asan, build-tsan or build-ubsan
   --times       afterwards say the CPU minutes and the slowest files
   --fresh       with --times: from empty, without ccache
   TARGET        a target of the build (a room is one: store_engine, store_engine_test) or a file (bin/hongyan-server)
@@ -25,6 +25,7 @@ while [ $# -gt 0 ]; do
       case ${2:-} in
         address) dir=build-asan ;;
         thread) dir=build-tsan ;;
+        undefined) dir=build-ubsan ;;
         *) usage >&2; exit 2 ;;
       esac
       options+=("-DHONGYAN_SANITIZE=$2")
