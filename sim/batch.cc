@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <cstdio>
 #include <ctime>
 #include <map>
@@ -181,8 +182,9 @@ struct Campaign {
   }
   void close() const {
     const double availability = calls == 0 ? 0 : static_cast<double>(answered) / static_cast<double>(calls);
-    std::printf("%lu runs, %lu failed; availability while reachable %.5f (%lu of %lu calls answered)\n", runs, failed,
-                availability, answered, calls);
+    const double nines = answered == calls ? 9.9 : -std::log10(1 - availability);
+    std::printf("%lu runs, %lu failed; availability while reachable %.5f, %.1f nines (%lu of %lu calls answered)\n", runs,
+                failed, availability, nines, answered, calls);
   }
 };
 

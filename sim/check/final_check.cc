@@ -26,6 +26,7 @@ void FinalCheck::run() {
   for (const Person& person : people_.persons()) {
     check_devices(person);
     check_unread(person);
+    check_states(person);
   }
   check_direct();
   check_groups();
@@ -208,6 +209,20 @@ void FinalCheck::check_unread(const Person& person) {
     }
     const uint64_t acked = stage_.ledger.read_up_to(person.uin(), key);
     if (state.read_position() < acked) violated("an acked read mark stays", fmt::format("{} {}/{}: {} was {}", person.uin(), key.first, key.second, state.read_position(), acked));
+  }
+}
+
+// Read marks and settings: every device was told of the newest.
+void FinalCheck::check_states(const Person& person) {
+  for (const auto& device : person.devices) {
+    if (device->uin() == 0) continue;
+    for (const auto& [key, state] : states_[person.uin()]) {
+      const auto found = device->states().find(key);
+      const ConversationState known = found == device->states().end() ? ConversationState() : found->second;
+      const bool same = known.read_position() == state.read_position() && known.pin_rank() == state.pin_rank() &&
+                        known.mute_until_ms() == state.mute_until_ms() && known.draft() == state.draft();
+      if (!same) violated("a device knows read marks and settings", fmt::format("d{} {}/{}: read {} is {}, pin {} is {}, draft \"{}\" is \"{}\"", device->number(), key.first, key.second, known.read_position(), state.read_position(), known.pin_rank(), state.pin_rank(), known.draft(), state.draft()));
+    }
   }
 }
 

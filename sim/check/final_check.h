@@ -22,6 +22,7 @@ class FinalCheck {
   void read_everything();
   void check_devices(const Person& person);
   void check_device(const Device& device, const ConversationKey& key, const Log& log);
+  void check_states(const Person& person);
   void check_direct();
   void check_groups();
   void check_group(const KnownGroup& group);

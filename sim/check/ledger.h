@@ -48,7 +48,7 @@ struct Violation {
 };
 
 struct Tally {
-  uint64_t calls = 0;             // While the server could be reached.
+  uint64_t calls = 0;             // Sent while the server could be reached; lost answers count against it.
   uint64_t calls_answered = 0;
   uint64_t messages_acked = 0;
   uint64_t messages_checked = 0;  // Copies compared at the end.

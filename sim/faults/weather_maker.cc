@@ -30,6 +30,10 @@ void WeatherMaker::begin() {
   if (random_.one_in(2)) weather.late = 0.10 * random_.unit();
   description_ = fmt::format("lost {:.3f} doubled {:.3f} late {:.3f}", weather.lost, weather.doubled, weather.late);
   if (!random_.one_in(5)) plan_crashes();
+  if (random_.one_in(4)) {
+    description_ += " restart";
+    at_some_moment(0.1, 0.9, [this] { stage_.server.restart(); });
+  }
   if (random_.one_in(2)) plan_partitions(k_devices);
   if (random_.one_in(4)) plan_clock();
   if (random_.one_in(3)) plan_disk();

@@ -72,10 +72,7 @@ Device::Reply Device::exchange(const char* path, const std::string& bytes, Durat
   exchange->done = true;  // Whatever comes now comes too late.
   reply.bytes = exchange->bytes;
   reply.said = exchange->said;
-  if (reachable && stage_.server.up() && stage_.net.reachable(number_)) {
-    ++stage_.ledger.tally.calls;
-    if (reply.reached) ++stage_.ledger.tally.calls_answered;
-  }
+  reply.counts = copies > 0 && reachable && stage_.server.up() && stage_.net.reachable(number_);
   return reply;
 }
 
@@ -84,6 +81,13 @@ void Device::fill_base(BaseRequest& base) {
   if (base.device_id().empty()) base.set_device_id(id_);
   base.set_device_epoch(epoch_);
   base.set_feature_level(2);
+}
+
+// For availability: "try again" is no answer.
+void Device::count(const Reply& reply, uint32_t error_class) {
+  if (!reply.counts) return;
+  ++stage_.ledger.tally.calls;
+  if (reply.reached && error_class != 1 && error_class != 2) ++stage_.ledger.tally.calls_answered;
 }
 
 // Every answer: is it one that an honest server gives?
@@ -166,7 +170,8 @@ bool Device::try_log_in() {
     return true;
   }
   if (heard.error_class() == k_log_in_again || heard.error_class() == k_give_up) {
-    if (refresh_.empty()) {
+    // A request under way while the clock jumps is refused for its tickets: the next one passes.
+    if (refresh_.empty() && !stage_.clock_jumped) {
       stage_.ledger.violated("who knows the password gets in",
                              fmt::format("d{} {}: {} {}", number_, user_name_, heard.code(), heard.response.base().debug()));
     }
@@ -185,7 +190,8 @@ void Device::begin_session(const LoginResponse& response, const Said& said, bool
   epoch_ = response.device_epoch();
   ++session_;
   session_timeline_ = said.timeline;
-  session_may_end_ = doubled || stage_.world.now() < ambiguous_until_;
+  const bool stale_logout = logout_timeline_ != said.timeline && stage_.world.now() < logout_until_;
+  session_may_end_ = doubled || stale_logout || stage_.world.now() < ambiguous_until_;
   connected_ = false;
   want_sync_ = true;
   note(fmt::format("logged in as {} epoch {}", uin_, epoch_));
@@ -208,6 +214,8 @@ bool Device::log_out() {
   if (ticket_.empty()) return false;
   LogoutRequest request;
   session_may_end_ = true;
+  logout_timeline_ = session_timeline_;
+  logout_until_ = after(stage_.world.now(), k_afterwards);
   const uint64_t session = session_;
   const auto heard = ask<LogoutRequest, LogoutResponse>("logout", request, 1500ms);
   if (session == session_) {
@@ -339,6 +347,7 @@ void Device::apply(const SyncResponse& response, const Said& said, bool from_sta
   const uint64_t version_before = last_version_;
   for (const Entry& entry : response.entries()) {
     if (entry.has_contact()) contacts_[entry.contact().uin()] = entry.contact();
+    if (entry.has_state()) states_[key_of(entry.state().conversation())] = entry.state();
     if (!entry.has_message()) continue;
     const Message& message = entry.message();
     if (!fresh) {
@@ -365,6 +374,7 @@ void Device::begin_round(const Said& said) {
   whole_ = false;
   reset_heard_ = false;
   last_version_ = 0;
+  states_.clear();  // Positions of another incarnation mean nothing in this one.
   gaps_ = true;
 }
 
@@ -442,6 +452,8 @@ Result<std::vector<Message>> Device::history(const ConversationKey& conversation
     request.set_limit(20);
     const auto heard = ask<HistoryRequest, HistoryResponse>("history", request);
     if (!heard.reached) return Status(Code::unavailable, "no answer");
+    // A group that a restore has undone may still be listed because somebody pinned it.
+    if (heard.code() == number_of(model::ErrorCode::not_member)) return std::vector<Message>();
     if (heard.code() != 0) return Status(static_cast<Code>(heard.code()), heard.response.base().debug());
     for (const Message& message : heard.response.messages()) {
       if (!all.empty() && message.position() >= all.back().position()) {

@@ -75,6 +75,7 @@ class Device {
   const std::string& ticket() const { return ticket_; }
   const std::map<ConversationKey, LocalConversation>& conversations() const { return conversations_; }
   const std::map<uint64_t, client::Contact>& contacts() const { return contacts_; }
+  const std::map<ConversationKey, client::ConversationState>& states() const { return states_; }
   int snapshot_timeline() const { return snapshot_timeline_; }
 
   // Starts the app: its syncing goes on in the background from now.
@@ -119,11 +120,13 @@ class Device {
     std::string bytes;
     Said said;
     bool doubled = false;
+    bool counts = false;  // The server could be reached all the time.
   };
 
   void note(const std::string& what);
   void pause(Duration least, Duration most);
   Reply exchange(const char* path, const std::string& bytes, Duration patience);
+  void count(const Reply& reply, uint32_t error_class);
   void fill_base(client::BaseRequest& base);
   void judge(uint64_t session, const client::BaseResponse& base, const Said& said, const char* path);
 
@@ -170,6 +173,7 @@ class Device {
   uint64_t last_version_ = 0;  // Of the last incremental message row, in the snapshot's timeline.
   std::map<ConversationKey, LocalConversation> conversations_;
   std::map<uint64_t, client::Contact> contacts_;
+  std::map<ConversationKey, client::ConversationState> states_;
   std::map<ConversationKey, std::deque<client::Message>> outbox_;
   std::map<ConversationKey, uint64_t> orders_;
   uint64_t next_message_ = 1;
@@ -186,6 +190,10 @@ class Device {
   int session_timeline_ = 0;
   bool session_may_end_ = false;
   Time ambiguous_until_{};
+  // A logout that may be under way, and its ticket's timeline: a restore makes epochs repeat, so that one from a lost
+  // timeline may hit a session of this one.
+  Time logout_until_{};
+  int logout_timeline_ = 0;
   std::set<ConversationKey> sending_;
   runtime::CondVar news_;              // Anything a coroutine of this device may wait for.
 };
@@ -198,8 +206,9 @@ Heard<Response> Device::ask(const char* path, Request request, Duration patience
   const uint64_t session = session_;
   const Reply reply = exchange(path, request.SerializeAsString(), patience);
   Heard<Response> heard{.reached = reply.reached, .response = {}, .said = reply.said, .doubled = reply.doubled};
+  if (reply.reached) CHECK(heard.response.ParseFromString(reply.bytes));
+  count(reply, heard.error_class());
   if (!reply.reached) return heard;
-  CHECK(heard.response.ParseFromString(reply.bytes));
   judge(session, heard.response.base(), reply.said, path);
   if (session == session_ && !ticket_.empty() && !heard.response.base().new_ticket().empty()) {
     ticket_ = heard.response.base().new_ticket();

@@ -109,8 +109,10 @@ void People::act_once(size_t person, Device& device) {
   const uint64_t dice = random_.below(100);
   if (dice < 40) write_direct(person, device);
   else if (dice < 63) write_group(person, device);
-  else if (dice < 73) read(person, device);
-  else if (dice < 77) make_group(person, device);
+  else if (dice < 72) read(person, device);
+  else if (dice < 75) set_conversation(device);
+  else if (dice < 76) block(person, device);
+  else if (dice < 78) make_group(person, device);
   else if (dice < 85) change_group(person, device);
   else if (dice < 89) drop_off(device);
   else if (dice < 93) log_out_and_in(person, device);
@@ -206,6 +208,63 @@ void People::read(size_t, Device& device) {
   if (heard.code() == 0 && heard.said.timeline == timeline) {
     stage_.ledger.marked_read(device.uin(), key, newest, heard.said);
   }
+}
+
+void People::set_conversation(Device& device) {
+  if (device.conversations().empty()) return;
+  auto chosen = device.conversations().begin();
+  std::advance(chosen, static_cast<long>(random_.below(device.conversations().size())));
+  SetConversationRequest request;
+  request.mutable_conversation()->set_type(chosen->first.first);
+  request.mutable_conversation()->set_id(chosen->first.second);
+  request.set_pin_rank(random_.below(3));
+  request.set_mute_until_ms(static_cast<int64_t>(random_.below(2)) * k_birth_utc_ms * 2);
+  request.set_draft(fmt::format("draft {}", random_.below(100)));
+  request.add_fields(random_.one_in(2) ? "pin_rank" : "draft");
+  if (random_.one_in(2)) request.add_fields("mute_until_ms");
+  device.ask<SetConversationRequest, SetConversationResponse>("conversation/set", request);
+}
+
+// For a moment; meanwhile the other must not get through.
+void People::block(size_t person, Device& device) {
+  Person& me = persons_[person];
+  const size_t other = random_.below(persons_.size());
+  Person& blocked = persons_[other];
+  Device& theirs = *blocked.devices[random_.below(blocked.devices.size())];
+  if (!befriends(person, other) || me.blocking || stage_.world.now() < me.unblocked_until || !theirs.logged_in()) return;
+  me.blocking = true;
+  SetContactRequest request;
+  request.set_uin(blocked.uin());
+  request.add_fields("blocked");
+  request.set_blocked(true);
+  const auto done = device.insist<SetContactRequest, SetContactResponse>("contact/set", request);
+  if (done.code() == 0) {
+    SendRequest attempt;
+    Message& message = *attempt.add_messages();
+    message.mutable_conversation()->set_type(model::k_conversation_direct);
+    message.mutable_conversation()->set_id(me.uin());
+    message.set_client_msg_id(fmt::format("blocked-{}", random_.next()));
+    message.set_kind(model::k_kind_text);
+    message.set_content("hear me");
+    // It may be lost on its way and arrive when it is welcome again.
+    stage_.ledger.add_send({.sender = blocked.uin(),
+                            .client_msg_id = message.client_msg_id(),
+                            .conversation = direct(me.uin()),
+                            .content = message.content(),
+                            .device = SIZE_MAX - probes_++,
+                            .order = 0,
+                            .behind = {},
+                            .written = {},
+                            .acked = {},
+                            .key = {},
+                            .refused = 0});
+    const auto heard = theirs.ask<SendRequest, SendResponse>("send", attempt);
+    if (heard.said.timeline == done.said.timeline) must_refuse(heard, "a message to somebody who blocks the sender");
+  }
+  request.set_blocked(false);
+  device.insist<SetContactRequest, SetContactResponse>("contact/set", request);
+  me.unblocked_until = after(stage_.world.now(), 20s);
+  me.blocking = false;
 }
 
 void People::drop_off(Device& device) {

@@ -14,6 +14,8 @@ struct Person {
   std::string name;
   std::string password;
   std::vector<std::unique_ptr<Device>> devices;
+  bool blocking = false;        // One of the devices blocks somebody for a moment.
+  Time unblocked_until{};       // An unblocking request may be under way as long.
   uint64_t uin() const { return devices.front()->uin(); }
 };
 
@@ -55,6 +57,8 @@ class People {
   void make_group(size_t person, Device& device);
   void change_group(size_t person, Device& device);
   void read(size_t person, Device& device);
+  void set_conversation(Device& device);
+  void block(size_t person, Device& device);
   void drop_off(Device& device);
   void log_out_and_in(size_t person, Device& device);
   void kick(size_t person, Device& device);
@@ -78,6 +82,7 @@ class People {
   bool ready_ = false;
   bool acting_ = false;
   uint64_t next_group_ = 1;
+  size_t probes_ = 0;
 };
 
 }  // namespace hongyan::sim

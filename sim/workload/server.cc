@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "bundle/bundle.h"
 #include "logic/message_sync/snapshot.h"
+#include "runtime/coro/sync.h"
 #include "runtime/log/log.h"
 #include "sim/faults/mutant_store.h"
 #include "store/engine/open.h"
@@ -64,6 +65,7 @@ void Server::boot() {
   CHECK(process_ == nullptr || !process_->alive());
   disk_.revive();
   process_ = std::make_unique<Process>(world_, disk_, "server", ++incarnation_, utc_offset_ms_);
+  under_way_ = 0;
   world_.note(fmt::format("server boots, incarnation {}", incarnation_));
   Process* process = process_.get();
   process->spawn("server", [this, process] { start(*process); });
@@ -118,6 +120,7 @@ void Server::request(size_t device, const std::string& path, const std::string& 
   if (running_ == nullptr) return;
   Running* running = running_;
   process_->spawn("request", [this, running, device, path, bytes, answer] {
+    ++under_way_;
     std::string sent = bytes;
     if (mutant_ == Mutant::late_logout && path == "logout") late_logout(*running, device, bytes);
     if (mutant_ == Mutant::foreign_snapshot && path == "sync") sent = with_foreign_snapshot(*running, bytes);
@@ -125,6 +128,7 @@ void Server::request(size_t device, const std::string& path, const std::string& 
     if (mutant_ == Mutant::frame_swapped && path == "sync") answered = with_swapped_rows(device, answered);
     const Said said{.timeline = ledger_.timeline(), .at = world_.now()};
     net_.carry(device, [answer, answered, said] { answer(answered, said); });
+    --under_way_;
   });
 }
 
@@ -147,7 +151,9 @@ void Server::connect(size_t device, uint64_t connection, const std::string& byte
   if (running_ == nullptr) return;
   Running* running = running_;
   process_->spawn("connect", [this, running, device, connection, bytes, link, answer] {
+    ++under_way_;
     const std::string answered = attach(*running, device, connection, bytes, link);
+    --under_way_;
     const Said said{.timeline = ledger_.timeline(), .at = world_.now()};
     net_.carry(device, [answer, answered, said] { answer(answered, said); });
   });
@@ -178,9 +184,9 @@ std::string Server::attach(Running& running, size_t device, uint64_t connection,
 void Server::disconnect(uint64_t connection) {
   if (running_ == nullptr) return;
   Running* running = running_;
-  process_->spawn("disconnect", [running, connection] {
+  process_->spawn("disconnect", [this, running, connection] {
     const auto found = running->ends.find(connection);
-    if (found == running->ends.end()) return;
+    if (found == running->ends.end() || running != running_) return;
     running->links->detach(*found->second);
   });
 }
@@ -256,6 +262,30 @@ void Server::crash(Duration down_for) {
   ++ledger_.tally.crashes;
   ++ledger_.tally.faults;
   go_down("killed", down_for);
+}
+
+void Server::restart() {
+  if (running_ == nullptr) return;
+  ++ledger_.tally.faults;
+  world_.note("server is told to stop");
+  Running* running = running_;
+  running_ = nullptr;
+  for (const auto& [connection, end] : running->ends) end->lose();
+  process_->spawn("stop", [this, running] {
+    stop(*running);
+    world_.plan(0s, [this] { go_down("stopped", 200ms); });
+  });
+}
+
+void Server::stop(Running& running) {
+  Call call;
+  while (under_way_ > 0) CHECK(runtime::sleep(call, 50ms).ok());
+  for (const auto& [connection, end] : running.ends) running.links->detach(*end);
+  running.links->stop(call);
+  running.bundle->stop(call);
+  running.links.reset();
+  running.bundle.reset();
+  running.store.reset();
 }
 
 void Server::crash_at_operation(uint64_t from_now, SimDisk::CrashMoment moment, Duration down_for) {

@@ -43,6 +43,8 @@ class Server {
 
   // --- faults ---
   void crash(Duration down_for);
+  // As an operator does it: what is under way is finished, everything stops in order, a new process starts.
+  void restart();
   // The next crash comes by itself: at the operation of the disk that many from now.
   void crash_at_operation(uint64_t from_now, SimDisk::CrashMoment moment, Duration down_for);
   void jump_clock(int64_t by_ms);
@@ -65,6 +67,7 @@ class Server {
   void late_logout(Running& running, size_t device, const std::string& bytes);
   std::string with_foreign_snapshot(Running& running, const std::string& bytes);
   std::string with_swapped_rows(size_t device, const std::string& bytes);
+  void stop(Running& running);
   void go_down(const std::string& why, Duration down_for);
 
   World& world_;
@@ -74,6 +77,7 @@ class Server {
   SimDisk disk_;
   std::unique_ptr<Process> process_;
   Running* running_ = nullptr;
+  size_t under_way_ = 0;   // Requests of the present process.
   uint64_t incarnation_ = 0;
   int64_t utc_offset_ms_ = 0;
   bool restored_ = false;  // The next process must mark its data.
