@@ -170,7 +170,8 @@ bool Device::try_log_in() {
     return true;
   }
   if (heard.error_class() == k_log_in_again || heard.error_class() == k_give_up) {
-    if (refresh_.empty()) {
+    // A request under way while the clock jumps is refused for its tickets: the next one passes.
+    if (refresh_.empty() && !stage_.clock_jumped) {
       stage_.ledger.violated("who knows the password gets in",
                              fmt::format("d{} {}: {} {}", number_, user_name_, heard.code(), heard.response.base().debug()));
     }
