@@ -15,7 +15,6 @@ CODES: dict[int, tuple[str, int, str]] = {
     6: ("unauthenticated", LOG_IN, "The ticket is missing, expired, revoked or forged."),
     7: ("forbidden", GIVE_UP, "This account has no right to do that."),
     8: ("not_found", GIVE_UP, "There is no such thing."),
-    9: ("exists", GIVE_UP, "It is there already."),
     10: ("conflict", RETRY, "Somebody else changed it at the same moment; send the request again."),
     11: ("too_large", GIVE_UP, "Over a limit of docs/protocol.md."),
     12: ("no_space", LATER, "The server's disk is full; reading works, sending does not."),
