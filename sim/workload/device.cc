@@ -225,6 +225,17 @@ bool Device::log_out() {
   return heard.code() == 0;
 }
 
+Heard<LogoutResponse> Device::log_out_again(const std::string& old_ticket) {
+  LogoutRequest request;
+  request.mutable_base()->set_ticket(old_ticket);
+  request.mutable_base()->set_device_id(id_);
+  logout_until_ = after(stage_.world.now(), k_afterwards);
+  const Reply reply = exchange("logout", request.SerializeAsString(), 3s);
+  Heard<LogoutResponse> heard{.reached = reply.reached, .response = {}, .said = reply.said, .doubled = reply.doubled};
+  if (reply.reached) CHECK(heard.response.ParseFromString(reply.bytes));
+  return heard;
+}
+
 void Device::set_online(bool online) {
   if (online_ == online) return;
   online_ = online;

@@ -70,6 +70,7 @@ class Device {
   size_t number() const { return number_; }
   uint64_t uin() const { return uin_; }
   bool logged_in() const { return !ticket_.empty(); }
+  int session_timeline() const { return session_timeline_; }
   const std::string& id() const { return id_; }
   const std::string& snapshot() const { return snapshot_; }
   const std::string& ticket() const { return ticket_; }
@@ -83,6 +84,8 @@ class Device {
   void sign_up();
   void log_in();            // From now on it keeps itself logged in.
   bool log_out();           // True: the server said so.
+  // A logout of a session that has ended, sent once more: a retry that comes late.
+  Heard<client::LogoutResponse> log_out_again(const std::string& old_ticket);
   void set_online(bool online);
   void expect_end_of_session();  // Somebody is ending it: a kick.
 

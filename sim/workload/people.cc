@@ -278,7 +278,7 @@ void People::log_out_and_in(size_t, Device& device) {
   if (!device.logged_in()) return;
   const std::string old_ticket = device.ticket();
   const std::string old_id = device.id();
-  const int timeline = stage_.ledger.timeline();
+  const int timeline = device.session_timeline();  // A restore makes epochs repeat, so its old tickets are no probes.
   const bool heard_it = device.log_out();
   if (heard_it && random_.one_in(2)) {
     const auto heard = device.sync_as(old_ticket, old_id, "");
@@ -289,6 +289,9 @@ void People::log_out_and_in(size_t, Device& device) {
   }
   if (random_.one_in(2)) pause(100ms, 4s);
   device.log_in();
+  if (!random_.one_in(3)) return;
+  const auto late = device.log_out_again(old_ticket);
+  if (late.said.timeline == timeline) must_refuse(late, "a logout of an old session");
 }
 
 void People::kick(size_t person, Device& device) {
