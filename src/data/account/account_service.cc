@@ -324,10 +324,21 @@ Result<internal::SetPasswordResponse> AccountService::set_password(Call& call,
   return internal::SetPasswordResponse();
 }
 
+// The server itself, in whose name integrators' system messages come: everybody knows it, nobody logs in as it.
+client::Profile system_profile() {
+  client::Profile profile;
+  profile.set_uin(model::k_system_uin);
+  profile.set_nickname("Hongyan");
+  profile.set_avatar_color(0x0b7a75);
+  profile.set_type(4);
+  return profile;
+}
+
 Result<internal::ProfilesResponse> AccountService::profiles(Call& call, const internal::ProfilesRequest& request) {
   const auto total = static_cast<size_t>(request.uins_size());
   if (total > k_profiles_max) return Status(Code::too_large, "more than 500 uins");
   internal::ProfilesResponse out;
+  if (std::ranges::find(request.uins(), model::k_system_uin) != request.uins().end()) *out.add_profiles() = system_profile();
   for (size_t from = 0; from < total; from += k_reads_at_once_max) {
     std::vector<store::Read> reads;
     for (size_t i = from; i < std::min(total, from + k_reads_at_once_max); ++i) {

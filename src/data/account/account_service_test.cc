@@ -556,6 +556,20 @@ TEST(Account, set_password_wants_the_old_one) {
   });
 }
 
+TEST(Account, the_servers_own_profile_is_known_without_an_account) {
+  in_world([](World& w) {
+    const uint64_t uin = w.create("somebody");
+    internal::ProfilesRequest request;
+    request.add_uins(model::k_system_uin);
+    Call call = w.user(uin);
+    const auto answer = w.client->profiles(call, request);
+    ASSERT_TRUE(answer.ok());
+    ASSERT_EQ(answer->profiles_size(), 1);
+    EXPECT_EQ(answer->profiles(0).nickname(), "Hongyan");
+    EXPECT_EQ(answer->profiles(0).type(), 4u);
+  });
+}
+
 TEST(Account, profiles_are_those_of_known_users_only) {
   in_world([](World& w) {
     internal::ProfilesRequest request;

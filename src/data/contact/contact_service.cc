@@ -160,6 +160,8 @@ Result<internal::EdgeResponse> ContactServiceImpl::ask(Call& call, const interna
     const bool both_friends = pair.mine.row.state() == model::k_edge_friend &&
                               pair.theirs.row.state() == model::k_edge_friend;
     if (both_friends) return settled(call, key, false);
+    // The server's own accounts can be blocked like anybody, but are nobody's friends.
+    if (key.peer < model::k_first_uin) return Status(Code::not_found, "no such user");
     if (!exists && pair.mine.version == 0) TRY(check_exists(call, key.peer));
     exists = true;
     if (pair.theirs.version == 0 && pair.their_count >= static_cast<int64_t>(model::k_contacts_max)) {

@@ -590,6 +590,10 @@ TEST(Contact, integrator_may_write_for_its_users_and_the_system_but_not_past_a_b
   });
 }
 
+TEST(Contact, the_server_itself_is_nobodys_friend) {
+  in_world([](World& w) { EXPECT_EQ(w.ask(k_ada, model::k_system_uin).code(), Code::not_found); });
+}
+
 TEST(Contact, are_friends_grants_an_invitation_of_each_friend) {
   in_world([](World& w) {
     internal::AreFriendsRequest request;

@@ -7,6 +7,7 @@
 #include "logic/message_sync/snapshot.h"
 #include "model/kinds.h"
 #include "model/limits.h"
+#include "runtime/coro/sync.h"
 
 namespace hongyan::logic {
 
@@ -19,23 +20,18 @@ constexpr size_t k_messages_bytes_min = 16 * 1024;   // Below this, messages wai
 
 class MessageSyncServiceImpl : public MessageSyncService {
  public:
-  explicit MessageSyncServiceImpl(MessageSyncDeps deps) : deps_(std::move(deps)) {}
+  MessageSyncServiceImpl(Env& env, MessageSyncDeps deps) : env_(env), deps_(std::move(deps)) {}
 
   Result<SyncResponse> sync(Call& call, const SyncRequest& request) override {
     const rpc::Identity me = TRY(rpc::caller_of(call)).identity;
     Snapshot snapshot = TRY(decode_snapshot(deps_.snapshot_keys, request.snapshot(), me.uin, me.device));
-    if (!request.snapshot().empty()) acknowledge(call, snapshot);
-    const size_t bytes_max = request.max_bytes() == 0
-                                 ? model::k_sync_bytes_max
-                                 : std::clamp<size_t>(request.max_bytes(), 4096, model::k_sync_bytes_max);
-    SyncResponse response;
-    TRY(add_account(call, snapshot, response));
-    TRY(add_contacts(call, snapshot, bytes_max, response));
-    TRY(add_messages(call, request.snapshot().empty(), snapshot, bytes_max, response));
-    if (!api::knows_groups(request.base())) {
-      TRY(api::render_level_one(call, deps_.account, me.uin, *response.mutable_entries()));
+    // The cursor's commit takes a sync of the disk: it runs beside the reads, and nobody waits for it alone.
+    runtime::Nursery beside(env_.scheduler());
+    if (!request.snapshot().empty()) {
+      beside.spawn("acknowledge", [this, own = call, presented = snapshot]() mutable { acknowledge(own, presented); });
     }
-    response.set_snapshot(encode_snapshot(deps_.snapshot_keys, snapshot));
+    Result<SyncResponse> response = answer(call, request, me.uin, snapshot);
+    if (!beside.join(call).ok()) beside.cancel_and_join();
     return response;
   }
 
@@ -59,6 +55,21 @@ class MessageSyncServiceImpl : public MessageSyncService {
   }
 
  private:
+  Result<SyncResponse> answer(Call& call, const SyncRequest& request, uint64_t uin, Snapshot& snapshot) {
+    const size_t bytes_max = request.max_bytes() == 0
+                                 ? model::k_sync_bytes_max
+                                 : std::clamp<size_t>(request.max_bytes(), 4096, model::k_sync_bytes_max);
+    SyncResponse response;
+    TRY(add_account(call, snapshot, response));
+    TRY(add_contacts(call, snapshot, bytes_max, response));
+    TRY(add_messages(call, request.snapshot().empty(), snapshot, bytes_max, response));
+    if (!api::knows_groups(request.base())) {
+      TRY(api::render_level_one(call, deps_.account, uin, *response.mutable_entries()));
+    }
+    response.set_snapshot(encode_snapshot(deps_.snapshot_keys, snapshot));
+    return response;
+  }
+
   static void add_ring(PollResponse& response, uint32_t key, Position head, const Position& seen) {
     if (head == seen) return;
     Ring& ring = *response.add_rings();
@@ -136,13 +147,14 @@ class MessageSyncServiceImpl : public MessageSyncService {
     return {};
   }
 
+  Env& env_;
   MessageSyncDeps deps_;
 };
 
 }  // namespace
 
-std::unique_ptr<client::MessageSyncService> make_message_sync(Env&, MessageSyncDeps deps) {
-  return std::make_unique<MessageSyncServiceImpl>(std::move(deps));
+std::unique_ptr<client::MessageSyncService> make_message_sync(Env& env, MessageSyncDeps deps) {
+  return std::make_unique<MessageSyncServiceImpl>(env, std::move(deps));
 }
 
 }  // namespace hongyan::logic
