@@ -29,6 +29,7 @@ class Coroutine {
 
   Stack stack;  // Empty before the first run.
   Fiber fiber;
+  Fiber* resumed_by = nullptr;  // Where a wait goes: the loop, or who called spawn_now().
 
   Time deadline = k_never;  // Of the timer, if timer_index says there is one.
   uint64_t timer_order = 0;

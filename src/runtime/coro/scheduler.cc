@@ -39,13 +39,45 @@ void leak([[maybe_unused]] const void* object) {
 
 }  // namespace
 
+void TurnEnd::leave() {
+  if (next_ == nullptr) return;
+  previous_->next_ = next_;
+  next_->previous_ = previous_;
+  next_ = previous_ = nullptr;
+}
+
 struct Scheduler::Impl {
-  Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {}
+  Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
+    turn_ends.next_ = turn_ends.previous_ = &turn_ends;
+  }
+  ~Impl() { turn_ends.leave(); }
+
+  // The ring's own member.
+  class RingHead : public TurnEnd {
+    void on_turn_end() override { CHECK(false); }
+  };
+  // Those who ask meanwhile are called at the end of the next turn.
+  void end_turn() {
+    if (turn_ends.next_ == &turn_ends) return;
+    RingHead now;
+    now.next_ = std::exchange(turn_ends.next_, &turn_ends);
+    now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
+    now.next_->previous_ = now.previous_->next_ = &now;
+    while (now.next_ != &now) {
+      TurnEnd* node = now.next_;
+      node->leave();
+      domain = node->domain_;
+      node->on_turn_end();
+    }
+    domain = 0;
+    now.leave();
+  }
 
   Scheduler& self;
   Poller& poller;
   StackPool stacks{k_stack_bytes};
   Fiber loop_fiber;
+  RingHead turn_ends;
   LinkList run_queue;
   TimerHeap timers;
   LinkList all;
@@ -109,23 +141,34 @@ struct Scheduler::Impl {
     run_queue.push_back(coroutine->run_link);
   }
 
-  void resume(Coroutine* coroutine) {
+  // Runs it until it waits, yields or ends; false then. Called by the loop or, for spawn_now(), by a
+  // coroutine, which keeps its turn.
+  bool resume(Coroutine* coroutine) {
     if (coroutine->stack.low == nullptr) {
       coroutine->stack = stacks.take();
       prepare_fiber(coroutine->fiber, coroutine->stack, &Scheduler::coroutine_main, coroutine);
     }
     coroutine->state = Coroutine::State::running;
-    domain = coroutine->domain;
+    Coroutine* const outer = self.running_;
+    const Domain outer_domain = domain;
+    coroutine->resumed_by = outer != nullptr ? &outer->fiber : &loop_fiber;
     for (;;) {
       self.running_ = coroutine;
-      switch_fiber(loop_fiber, coroutine->fiber);
-      self.running_ = nullptr;
+      domain = coroutine->domain;
+      switch_fiber(*coroutine->resumed_by, coroutine->fiber);
+      self.running_ = outer;
+      domain = outer_domain;
       if (thread_stack_work == nullptr) break;
-      (*std::exchange(thread_stack_work, nullptr))();
+      if (outer != nullptr) {  // On, to the thread's own stack, and back.
+        switch_fiber(outer->fiber, *outer->resumed_by);
+      } else {
+        (*std::exchange(thread_stack_work, nullptr))();
+      }
     }
-    domain = 0;
     StackPool::check(coroutine->stack);
-    if (coroutine->state == Coroutine::State::ended) bury(coroutine);
+    if (coroutine->state != Coroutine::State::ended) return true;
+    bury(coroutine);
+    return false;
   }
 
   // Takes everything from a coroutine that will not run again, and its control block out of the
@@ -157,13 +200,24 @@ struct Scheduler::Impl {
     return coroutine;
   }
 
+  Coroutine* bear(Domain born_in, std::string_view name, std::function<void()> body) {
+    Coroutine* coroutine = new_coroutine();
+    coroutine->scheduler = &self;
+    coroutine->name = name;
+    coroutine->domain = born_in;
+    coroutine->body = std::move(body);
+    all.push_back(coroutine->all_link);
+    ++live;
+    return coroutine;
+  }
+
   // Leaves the running coroutine until something makes it runnable.
   Code wait(Time deadline, bool cancellable) {
     Coroutine* coroutine = self.running_;
     coroutine->cancellable = cancellable;
     coroutine->state = Coroutine::State::parked;
     if (deadline != k_never) timers.set(coroutine, deadline);
-    switch_fiber(coroutine->fiber, loop_fiber);
+    switch_fiber(coroutine->fiber, *coroutine->resumed_by);
     return coroutine->outcome;
   }
 };
@@ -206,15 +260,25 @@ Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body) {
 }
 
 Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, std::function<void()> body) {
-  Coroutine* coroutine = impl_->new_coroutine();
-  coroutine->scheduler = this;
-  coroutine->name = name;
-  coroutine->domain = domain;
-  coroutine->body = std::move(body);
-  impl_->all.push_back(coroutine->all_link);
+  Coroutine* coroutine = impl_->bear(domain, name, std::move(body));
   impl_->run_queue.push_back(coroutine->run_link);
-  ++impl_->live;
   return coroutine;
+}
+
+Coroutine* Scheduler::spawn_now(std::string_view name, std::function<void()> body) {
+  CHECK(current_scheduler == this);
+  Coroutine* coroutine = impl_->bear(impl_->domain, name, std::move(body));
+  return impl_->resume(coroutine) ? coroutine : nullptr;
+}
+
+void Scheduler::at_turn_end(TurnEnd& node) {
+  if (node.next_ != nullptr) return;
+  node.domain_ = impl_->domain;
+  TurnEnd& head = impl_->turn_ends;
+  node.next_ = &head;
+  node.previous_ = head.previous_;
+  head.previous_->next_ = &node;
+  head.previous_ = &node;
 }
 
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
@@ -223,7 +287,7 @@ void Scheduler::coroutine_main(void* argument) noexcept {
   coroutine->body();
   coroutine->body = nullptr;  // What it captured ends with it, while it can still wait.
   coroutine->state = Coroutine::State::ended;
-  leave_fiber(coroutine->fiber, coroutine->scheduler->impl_->loop_fiber);
+  leave_fiber(coroutine->fiber, *coroutine->resumed_by);
 }
 
 void Scheduler::run() {
@@ -232,6 +296,7 @@ void Scheduler::run() {
   impl_->take_in();
   for (;;) {
     impl_->slice();
+    impl_->end_turn();
     if (impl_->stopped.exchange(false)) return;
     impl_->poll(true);
   }
@@ -243,6 +308,7 @@ void Scheduler::run_until_idle() {
   impl_->take_in();
   for (;;) {
     impl_->slice();
+    impl_->end_turn();
     if (impl_->stopped.exchange(false)) return;
     const bool idle = !impl_->ready() && impl_->timers.empty();
     impl_->poll(!idle);  // Once more without waiting: something may have arrived.
@@ -256,6 +322,7 @@ void Scheduler::run_ready() {
   impl_->poll(false);
   while (impl_->ready()) {
     impl_->slice();
+    impl_->end_turn();
     if (impl_->stopped.exchange(false)) return;
     impl_->poll(false);
   }
@@ -310,13 +377,13 @@ void Scheduler::yield() {
   Coroutine* coroutine = running_;
   coroutine->state = Coroutine::State::runnable;
   impl_->run_queue.push_back(coroutine->run_link);
-  switch_fiber(coroutine->fiber, impl_->loop_fiber);
+  switch_fiber(coroutine->fiber, *coroutine->resumed_by);
 }
 
 void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
   if (running_ == nullptr) return work();
   impl_->thread_stack_work = &work;
-  switch_fiber(running_->fiber, impl_->loop_fiber);
+  switch_fiber(running_->fiber, *running_->resumed_by);
 }
 
 Domain Scheduler::running_domain() const { return impl_->domain; }
@@ -346,6 +413,11 @@ void Scheduler::kill(Domain domain) {
   impl_->all.each([&](Coroutine* coroutine) {
     if (coroutine->domain == domain) victims.push_back(coroutine);
   });
+  for (TurnEnd* node = impl_->turn_ends.next_; node != &impl_->turn_ends;) {
+    TurnEnd* const next = node->next_;
+    if (node->domain_ == domain) node->leave();
+    node = next;
+  }
   for (Coroutine* victim : victims) {
     victim->state = Coroutine::State::dead;
     // What the body captured is not destroyed either: nothing of a dead process runs.

@@ -54,6 +54,26 @@ class Poller {
 // wait list.
 class Coroutine;
 
+// Something to do at the end of a turn of the loop, such as writing what the turn has collected:
+// after all that was ready has run (or its slice is over) and before the poller is asked. Belongs
+// to its owner; whoever destroys it takes it out.
+class TurnEnd {
+ public:
+  TurnEnd() = default;
+  TurnEnd(const TurnEnd&) = delete;
+  TurnEnd& operator=(const TurnEnd&) = delete;
+  virtual ~TurnEnd() { leave(); }
+  // Outside any coroutine; must not wait. May ask for the end of the next turn.
+  virtual void on_turn_end() = 0;
+
+ private:
+  friend class Scheduler;
+  void leave();
+  TurnEnd* next_ = nullptr;  // In a ring; null: not asked for.
+  TurnEnd* previous_ = nullptr;
+  Domain domain_ = 0;
+};
+
 class Scheduler {
  public:
   explicit Scheduler(Poller& poller);
@@ -69,6 +89,14 @@ class Scheduler {
   // dumps.
   Coroutine* spawn(std::string_view name, std::function<void()> body);
   Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body);
+
+  // Runs a new coroutine at once and returns when it first waits, yields or ends; null then. The
+  // caller, a coroutine or the loop, keeps its turn.
+  Coroutine* spawn_now(std::string_view name, std::function<void()> body);
+
+  // Calls node.on_turn_end() once, at the end of this turn; in the order of asking, and once however
+  // often it was asked. Killed with the domain that asked.
+  void at_turn_end(TurnEnd& node);
 
   // Runs until stop(); a stop() that came before ends it at once. run_until_idle() runs until
   // nothing is runnable and no timer is set (tests, simulator). run_ready() runs what needs no

@@ -37,6 +37,91 @@ TEST_F(SchedulerTest, coroutines_run_first_come_first_served_and_yield_goes_to_t
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
+TEST_F(SchedulerTest, one_spawned_now_runs_at_once_until_it_first_waits) {
+  scheduler.spawn("parent", [&] {
+    Coroutine* child = scheduler.spawn_now("child", [&] {
+      seen += "a";
+      EXPECT_EQ(scheduler.spawn_now("grandchild", [&] { seen += "b"; }), nullptr);
+      scheduler.run_on_thread_stack([&] {
+        EXPECT_FALSE(Scheduler::in_coroutine());
+        seen += "c";
+      });
+      seen += "d";
+      scheduler.yield();
+      seen += "f";
+    });
+    EXPECT_NE(child, nullptr);
+    EXPECT_STREQ(seen.c_str(), "abcd");
+    seen += "e";
+    scheduler.yield();
+    seen += "g";
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "abcdefg");
+  EXPECT_EQ(scheduler.live(), 0u);
+}
+
+TEST_F(SchedulerTest, a_callback_of_the_loop_may_spawn_now) {
+  scheduler.post([&] {
+    scheduler.spawn_now("x", [&] {
+      seen += "1";
+      (void)scheduler.park(in(1ms));
+      seen += "3";
+    });
+    seen += "2";
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "123");
+}
+
+struct Flush : TurnEnd {
+  explicit Flush(std::function<void()> work) : work(std::move(work)) {}
+  void on_turn_end() override { work(); }
+  std::function<void()> work;
+};
+
+TEST_F(SchedulerTest, the_end_of_a_turn_comes_once_after_all_that_is_ready_and_before_time_passes) {
+  const Time start = scheduler.now();
+  Flush second([&] { seen += " second"; });
+  Flush first([&] {
+    EXPECT_FALSE(Scheduler::in_coroutine());
+    EXPECT_EQ(scheduler.now(), start);
+    seen += " first";
+    if (seen.size() < 10) scheduler.at_turn_end(first);  // In the next turn.
+    scheduler.spawn("z", [&] { seen += " z"; });
+  });
+  scheduler.spawn("a", [&] {
+    scheduler.at_turn_end(first);
+    scheduler.at_turn_end(second);
+    scheduler.at_turn_end(first);
+    {
+      Flush taken_out([&] { seen += "?"; });
+      scheduler.at_turn_end(taken_out);
+    }
+    seen += "a";
+    (void)scheduler.park(in(1ms));
+    seen += " end";
+  });
+  scheduler.spawn("b", [&] {
+    scheduler.yield();
+    seen += "b";
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "ab first second z first z end");
+}
+
+TEST_F(SchedulerTest, a_dead_domain_has_no_turn_end) {
+  Flush dead([&] { seen += "?"; });
+  Flush living([&] { seen += "x"; });
+  scheduler.spawn_in(1, "a", [&] { scheduler.at_turn_end(dead); });
+  scheduler.spawn_in(2, "b", [&] {
+    scheduler.at_turn_end(living);
+    scheduler.kill(1);
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "x");
+}
+
 TEST_F(SchedulerTest, timers_fire_by_time_and_then_in_the_order_they_were_set) {
   const Time start = scheduler.now();
   const std::pair<char, Duration> sleepers[] = {
