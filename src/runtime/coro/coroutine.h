@@ -12,7 +12,7 @@
 
 namespace hongyan::runtime {
 
-class Coroutine {
+class Coroutine : public Fiber {
  public:
   enum class State { runnable, running, parked, ended, dead };
   static constexpr size_t k_no_timer = SIZE_MAX;
@@ -28,7 +28,6 @@ class Coroutine {
   Code outcome = Code::ok;  // Of the last wait.
 
   Stack stack;  // Empty before the first run.
-  Fiber fiber;
   Fiber* resumed_by = nullptr;  // Where a wait goes: the loop, or who called spawn_now().
 
   Time deadline = k_never;  // Of the timer, if timer_index says there is one.

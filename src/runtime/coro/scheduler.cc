@@ -77,6 +77,7 @@ struct Scheduler::Impl {
   Poller& poller;
   StackPool stacks{k_stack_bytes};
   Fiber loop_fiber;
+  ThreadState thread;
   RingHead turn_ends;
   LinkList run_queue;
   TimerHeap timers;
@@ -146,21 +147,21 @@ struct Scheduler::Impl {
   bool resume(Coroutine* coroutine) {
     if (coroutine->stack.low == nullptr) {
       coroutine->stack = stacks.take();
-      prepare_fiber(coroutine->fiber, coroutine->stack, &Scheduler::coroutine_main, coroutine);
+      prepare_fiber(*coroutine, thread, coroutine->stack, &Scheduler::coroutine_main);
     }
     coroutine->state = Coroutine::State::running;
     Coroutine* const outer = self.running_;
     const Domain outer_domain = domain;
-    coroutine->resumed_by = outer != nullptr ? &outer->fiber : &loop_fiber;
+    coroutine->resumed_by = outer != nullptr ? outer : &loop_fiber;
     for (;;) {
       self.running_ = coroutine;
       domain = coroutine->domain;
-      switch_fiber(*coroutine->resumed_by, coroutine->fiber);
+      switch_fiber(*coroutine->resumed_by, *coroutine);
       self.running_ = outer;
       domain = outer_domain;
       if (thread_stack_work == nullptr) break;
       if (outer != nullptr) {  // On, to the thread's own stack, and back.
-        switch_fiber(outer->fiber, *outer->resumed_by);
+        switch_fiber(*outer, *outer->resumed_by);
       } else {
         (*std::exchange(thread_stack_work, nullptr))();
       }
@@ -179,7 +180,7 @@ struct Scheduler::Impl {
     coroutine->run_link.unlink();
     coroutine->all_link.unlink();
     if (coroutine->stack.low != nullptr) {
-      drop_fiber(coroutine->fiber);
+      drop_fiber(*coroutine);
       stacks.give_back(std::exchange(coroutine->stack, {}));
     }
     --live;
@@ -217,7 +218,7 @@ struct Scheduler::Impl {
     coroutine->cancellable = cancellable;
     coroutine->state = Coroutine::State::parked;
     if (deadline != k_never) timers.set(coroutine, deadline);
-    switch_fiber(coroutine->fiber, *coroutine->resumed_by);
+    switch_fiber(*coroutine, *coroutine->resumed_by);
     return coroutine->outcome;
   }
 };
@@ -282,17 +283,17 @@ void Scheduler::at_turn_end(TurnEnd& node) {
 }
 
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
-void Scheduler::coroutine_main(void* argument) noexcept {
-  auto* coroutine = static_cast<Coroutine*>(argument);
+void Scheduler::coroutine_main(Fiber& fiber) noexcept {
+  auto* coroutine = static_cast<Coroutine*>(&fiber);
   coroutine->body();
   coroutine->body = nullptr;  // What it captured ends with it, while it can still wait.
   coroutine->state = Coroutine::State::ended;
-  leave_fiber(coroutine->fiber, *coroutine->resumed_by);
+  leave_fiber(*coroutine, *coroutine->resumed_by);
 }
 
 void Scheduler::run() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber);
+  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
   impl_->take_in();
   for (;;) {
     impl_->slice();
@@ -304,7 +305,7 @@ void Scheduler::run() {
 
 void Scheduler::run_until_idle() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber);
+  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
   impl_->take_in();
   for (;;) {
     impl_->slice();
@@ -318,7 +319,7 @@ void Scheduler::run_until_idle() {
 
 void Scheduler::run_ready() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber);
+  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
   impl_->poll(false);
   while (impl_->ready()) {
     impl_->slice();
@@ -377,13 +378,13 @@ void Scheduler::yield() {
   Coroutine* coroutine = running_;
   coroutine->state = Coroutine::State::runnable;
   impl_->run_queue.push_back(coroutine->run_link);
-  switch_fiber(coroutine->fiber, *coroutine->resumed_by);
+  switch_fiber(*coroutine, *coroutine->resumed_by);
 }
 
 void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
   if (running_ == nullptr) return work();
   impl_->thread_stack_work = &work;
-  switch_fiber(running_->fiber, *running_->resumed_by);
+  switch_fiber(*running_, *running_->resumed_by);
 }
 
 Domain Scheduler::running_domain() const { return impl_->domain; }

@@ -24,6 +24,7 @@
 namespace hongyan::runtime {
 
 class Scheduler;
+struct Fiber;
 
 // Stack of one coroutine: 64 KiB, lazily touched, guarded. protobuf JSON of the largest body needs
 // 20 KiB. The sanitizers' frames are larger.
@@ -139,7 +140,7 @@ class Scheduler {
   void kill(Domain domain);
 
  private:
-  static void coroutine_main(void* coroutine) noexcept;
+  static void coroutine_main(Fiber& coroutine) noexcept;
   struct Impl;
   std::unique_ptr<Impl> impl_;
   Coroutine* running_ = nullptr;

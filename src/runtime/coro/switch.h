@@ -1,34 +1,61 @@
 // Changing stacks. A Fiber is one side of it: a coroutine, or the loop on its thread's own stack.
-// Everything that is per thread for the compiler but per stack in truth (exception state, the
-// sanitizers' idea of the stack) changes with it.
+// Everything that is per thread for the compiler but per stack in truth (exception state, errno,
+// the sanitizers' idea of the stack) changes with it. Floating-point control words do not: they
+// are the thread's.
+//
+// On x86-64 a few instructions of our own (switch_x86_64.cc); Boost.Context on other processors and
+// under sanitizers, whose notes need to know both stacks.
 #pragma once
 
+#include "runtime/coro/sanitizers.h"
 #include "runtime/coro/stack.h"
+
+#if !defined(__x86_64__) || defined(HONGYAN_ASAN) || defined(HONGYAN_TSAN)
+#define HONGYAN_BOOST_SWITCH 1
+#endif
 
 namespace hongyan::runtime {
 
+// Where the state that changes with the stack lies on this thread. Asking for it at every switch
+// would cost more than the switch.
+struct ThreadState {
+  void* exceptions = nullptr;  // __cxa_eh_globals of the Itanium C++ ABI.
+  int* error_number = nullptr;
+};
+
 struct Fiber {
-  void* context = nullptr;  // Where it goes on; meaningful while it does not run.
-  Fiber* resumed_by = nullptr;
-  void (*entry)(void*) = nullptr;  // Never returns.
-  void* argument = nullptr;
-  void* caught_exceptions = nullptr;  // As in __cxa_eh_globals of the Itanium C++ ABI.
+  void* context = nullptr;  // Where its stack ends; meaningful while it does not run.
+  const ThreadState* thread = nullptr;
+  void* caught_exceptions = nullptr;
   unsigned uncaught_exceptions = 0;
-  const void* stack_low = nullptr;  // ASan and TSan only, from here.
+  int error_number = 0;
+#ifdef HONGYAN_BOOST_SWITCH
+  Fiber* switched_from = nullptr;
+  void (*entry)(Fiber&) = nullptr;
+  const void* stack_low = nullptr;
   size_t stack_bytes = 0;
   void* fake_stack = nullptr;
   void* sanitizer_fiber = nullptr;
+#endif
 };
 
-// Makes `fiber` start in entry(argument), on `stack`, when it is first switched to.
-void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(void*), void* argument);
-// For the fiber of a thread's own stack.
-void adopt_thread_stack(Fiber& fiber);
+// Makes `fiber` start in entry(fiber), which never returns, on `stack`, when it is first switched to.
+void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
+                   void (*entry)(Fiber&));
+// For the fiber of a thread's own stack; `thread` becomes the calling thread's.
+void adopt_thread_stack(Fiber& fiber, ThreadState& thread);
 // Returns when something switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
 // The last switch of `from`.
 [[noreturn]] void leave_fiber(Fiber& from, Fiber& to);
 // Forgets a fiber that will not run again. From another one.
 void drop_fiber(Fiber& fiber);
+
+// For whoever looks at one that does not run: where it goes on, and the frame pointer there.
+struct SavedFrame {
+  const void* instruction = nullptr;
+  const void* frame = nullptr;
+};
+SavedFrame saved_frame(const void* context);
 
 }  // namespace hongyan::runtime

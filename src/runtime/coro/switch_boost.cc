@@ -1,11 +1,11 @@
 #include "runtime/coro/switch.h"
 
-#include <cxxabi.h>
+#ifdef HONGYAN_BOOST_SWITCH
 
 #include <boost/context/detail/fcontext.hpp>
 
 #include "base/check.h"
-#include "runtime/coro/sanitizers.h"
+#include "runtime/coro/exception_state.h"
 
 #ifdef HONGYAN_ASAN
 #include <sanitizer/common_interface_defs.h>
@@ -21,19 +21,6 @@ using boost::context::detail::jump_fcontext;
 using boost::context::detail::make_fcontext;
 using boost::context::detail::transfer_t;
 
-struct ExceptionState {  // __cxa_eh_globals, which <cxxabi.h> leaves opaque.
-  void* caught;
-  unsigned uncaught;
-};
-
-void swap_exception_state(Fiber& from, const Fiber& to) {
-  auto* state = reinterpret_cast<ExceptionState*>(abi::__cxa_get_globals());
-  from.caught_exceptions = state->caught;
-  from.uncaught_exceptions = state->uncaught;
-  state->caught = to.caught_exceptions;
-  state->uncaught = to.uncaught_exceptions;
-}
-
 void before_jump([[maybe_unused]] void** save, [[maybe_unused]] const Fiber& to) {
 #ifdef HONGYAN_ASAN
   __sanitizer_start_switch_fiber(save, to.stack_low, to.stack_bytes);
@@ -46,13 +33,13 @@ void before_jump([[maybe_unused]] void** save, [[maybe_unused]] const Fiber& to)
 // What goes along is in the Fibers: of the stack that was left nothing may be read, under ASan it
 // may be gone.
 transfer_t jump(Fiber& from, Fiber& to) {
-  to.resumed_by = &from;
+  to.switched_from = &from;
   return jump_fcontext(to.context, &to);
 }
 
 // Now on the stack of `self`.
 void after_jump(Fiber& self, const transfer_t& transfer) {
-  Fiber& from = *self.resumed_by;
+  Fiber& from = *self.switched_from;
   from.context = transfer.fctx;
 #ifdef HONGYAN_ASAN
   __sanitizer_finish_switch_fiber(self.fake_stack, &from.stack_low, &from.stack_bytes);
@@ -62,16 +49,17 @@ void after_jump(Fiber& self, const transfer_t& transfer) {
 void first_frame(transfer_t transfer) {
   Fiber& self = *static_cast<Fiber*>(transfer.data);
   after_jump(self, transfer);
-  self.entry(self.argument);
+  self.entry(self);
   CHECK(false);
 }
 
 }  // namespace
 
-void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(void*), void* argument) {
+void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
+                   void (*entry)(Fiber&)) {
   fiber = Fiber{};
+  fiber.thread = &thread;
   fiber.entry = entry;
-  fiber.argument = argument;
   fiber.stack_low = stack.low;
   fiber.stack_bytes = stack.bytes;
   fiber.context = make_fcontext(stack.low + stack.bytes, stack.bytes, &first_frame);
@@ -80,21 +68,23 @@ void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(void*), void*
 #endif
 }
 
-void adopt_thread_stack([[maybe_unused]] Fiber& fiber) {
+void adopt_thread_stack(Fiber& fiber, ThreadState& thread) {
+  thread = state_of_this_thread();
+  fiber.thread = &thread;
 #ifdef HONGYAN_TSAN
   fiber.sanitizer_fiber = __tsan_get_current_fiber();
 #endif
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-  swap_exception_state(from, to);
+  swap_thread_state(from, to);
   before_jump(&from.fake_stack, to);
   const transfer_t back = jump(from, to);
   after_jump(from, back);
 }
 
 void leave_fiber(Fiber& from, Fiber& to) {
-  swap_exception_state(from, to);
+  swap_thread_state(from, to);
   before_jump(nullptr, to);
   jump(from, to);
   CHECK(false);
@@ -108,4 +98,8 @@ void drop_fiber([[maybe_unused]] Fiber& fiber) {
 #endif
 }
 
+SavedFrame saved_frame(const void*) { return {}; }  // Boost's layout is its own affair.
+
 }  // namespace hongyan::runtime
+
+#endif

@@ -1,0 +1,133 @@
+#include "runtime/coro/switch.h"
+
+#ifndef HONGYAN_BOOST_SWITCH
+
+#include <cstdint>
+#include <cstring>
+
+#include "base/check.h"
+#include "runtime/coro/exception_state.h"
+
+// hongyan_switch_stack(save: %rdi, to: %rsi) leaves the frame pointer on the old stack and its end in
+// *save, and goes on where the other stack ends in the same way. Both look alike at every
+// instruction, so the unwinding notes hold across the change. Everything else the caller declares
+// lost, so that only what lives is saved, by the compiler.
+//
+// hongyan_start_fiber is what a new stack goes on with: entry, in %rbp, is called with the fiber, in
+// %rdx. Nothing lies above it.
+asm(R"(
+.pushsection .text
+.p2align 4
+.type hongyan_switch_stack, @function
+.hidden hongyan_switch_stack
+.globl hongyan_switch_stack
+hongyan_switch_stack:
+  .cfi_startproc
+  pushq %rbp
+  .cfi_def_cfa_offset 16
+  .cfi_offset %rbp, -16
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %rbp
+  .cfi_def_cfa_offset 8
+  .cfi_restore %rbp
+  ret
+  .cfi_endproc
+.size hongyan_switch_stack, . - hongyan_switch_stack
+
+.p2align 4
+.type hongyan_start_fiber, @function
+.hidden hongyan_start_fiber
+.globl hongyan_start_fiber
+hongyan_start_fiber:
+  .cfi_startproc
+  .cfi_undefined %rip
+  movq %rdx, %rdi
+  movq %rbp, %rax
+  xorl %ebp, %ebp
+  call *%rax
+  ud2
+  .cfi_endproc
+.size hongyan_start_fiber, . - hongyan_start_fiber
+.popsection
+.pushsection .note.GNU-stack, "", @progbits
+.popsection
+)");
+
+extern "C" void hongyan_start_fiber();
+
+namespace hongyan::runtime {
+namespace {
+
+// What hongyan_switch_stack finds at the end of a stack.
+struct End {
+  const void* frame_pointer;
+  const void* instruction;
+};
+
+inline __attribute__((always_inline)) void change_stack(Fiber& from, Fiber& to) {
+  void* save = &from.context;
+  void* end = to.context;
+  Fiber* fiber = &to;
+  // The compiler may keep data below the stack pointer, where `call` writes: step over it first.
+  asm volatile(
+      "leaq -128(%%rsp), %%rsp\n\t"
+      "call hongyan_switch_stack\n\t"
+      "leaq 128(%%rsp), %%rsp"
+      : "+D"(save), "+S"(end), "+d"(fiber)
+      :
+      : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
+        "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
+        "xmm13", "xmm14", "xmm15",
+#ifdef __AVX512F__
+        "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",
+        "k7",
+#endif
+        "cc", "memory");
+}
+
+}  // namespace
+
+void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
+                   void (*entry)(Fiber&)) {
+  fiber = Fiber{};
+  fiber.thread = &thread;
+  char* const top = stack.low + stack.bytes;  // Whole pages: aligned as calls want it.
+  const End end{.frame_pointer = reinterpret_cast<const void*>(entry),
+                .instruction = reinterpret_cast<const void*>(&hongyan_start_fiber)};
+  std::memset(top - 16, 0, 16);  // No frame and no caller above the first one.
+  fiber.context = top - 16 - sizeof(End);
+  std::memcpy(fiber.context, &end, sizeof(End));
+}
+
+void adopt_thread_stack(Fiber& fiber, ThreadState& thread) {
+  thread = state_of_this_thread();
+  fiber.thread = &thread;
+}
+
+void switch_fiber(Fiber& from, Fiber& to) {
+  swap_thread_state(from, to);
+  change_stack(from, to);
+}
+
+void leave_fiber(Fiber& from, Fiber& to) {
+  swap_thread_state(from, to);
+  change_stack(from, to);
+  CHECK(false);
+  __builtin_unreachable();
+}
+
+void drop_fiber(Fiber&) {}
+
+SavedFrame saved_frame(const void* context) {
+  End end;
+  std::memcpy(&end, context, sizeof(end));
+  const bool started =
+      end.instruction != reinterpret_cast<const void*>(&hongyan_start_fiber);
+  return {.instruction = end.instruction, .frame = started ? end.frame_pointer : nullptr};
+}
+
+}  // namespace hongyan::runtime
+
+#endif
