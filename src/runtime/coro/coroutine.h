@@ -9,13 +9,13 @@
 #include "runtime/coro/scheduler.h"
 #include "runtime/coro/stack.h"
 #include "runtime/coro/switch.h"
+#include "runtime/coro/timer_wheel.h"
 
 namespace hongyan::runtime {
 
-class Coroutine : public Fiber {
+class Coroutine : public Fiber, public Timer {
  public:
   enum class State { runnable, running, parked, ended, dead };
-  static constexpr size_t k_no_timer = SIZE_MAX;
 
   Scheduler* scheduler = nullptr;
   std::string_view name;
@@ -29,10 +29,6 @@ class Coroutine : public Fiber {
 
   Stack stack;  // Empty before the first run.
   Fiber* resumed_by = nullptr;  // Where a wait goes: the loop, or who called spawn_now().
-
-  Time deadline = k_never;  // Of the timer, if timer_index says there is one.
-  uint64_t timer_order = 0;
-  size_t timer_index = k_no_timer;
 
   Link run_link{.owner = this};   // In the run queue.
   Link wait_link{.owner = this};  // In a WaitList.

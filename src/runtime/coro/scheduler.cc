@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 #include "runtime/coro/coroutine.h"
-#include "runtime/coro/timer_heap.h"
+#include "runtime/coro/timer_wheel.h"
 
 #ifdef HONGYAN_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -80,7 +80,7 @@ struct Scheduler::Impl {
   ThreadState thread;
   RingHead turn_ends;
   LinkList run_queue;
-  TimerHeap timers;
+  TimerWheel timers{self.now_};
   LinkList all;
   size_t live = 0;
   Domain domain = 0;  // Of the running coroutine.
@@ -107,15 +107,16 @@ struct Scheduler::Impl {
   void poll(bool may_wait) {
     Time limit = self.now_;
     if (may_wait && !ready() && !stopped.load())
-      limit = timers.empty() ? k_never : timers.first()->deadline;
+      limit = timers.next_time();
     poller.poll(limit);
     take_in();
   }
 
   void take_in() {
     self.now_ = poller.now();
-    while (!timers.empty() && timers.first()->deadline <= self.now_)
-      unpark(timers.first(), Code::deadline);
+    while (Timer* due = timers.fire_next(self.now_)) {
+      unpark(static_cast<Coroutine*>(due), Code::deadline);
+    }
     std::vector<std::function<void()>> callbacks;
     {
       std::lock_guard lock(posted_mutex);
@@ -135,7 +136,7 @@ struct Scheduler::Impl {
 
   void unpark(Coroutine* coroutine, Code outcome) {
     CHECK(coroutine->state == Coroutine::State::parked);
-    timers.remove(coroutine);
+    timers.cancel(*coroutine);
     coroutine->wait_link.unlink();
     coroutine->outcome = outcome;
     coroutine->state = Coroutine::State::runnable;
@@ -175,7 +176,7 @@ struct Scheduler::Impl {
   // Takes everything from a coroutine that will not run again, and its control block out of the
   // list of all.
   std::unique_ptr<Coroutine> strip(Coroutine* coroutine) {
-    timers.remove(coroutine);
+    timers.cancel(*coroutine);
     coroutine->wait_link.unlink();
     coroutine->run_link.unlink();
     coroutine->all_link.unlink();
@@ -217,7 +218,7 @@ struct Scheduler::Impl {
     Coroutine* coroutine = self.running_;
     coroutine->cancellable = cancellable;
     coroutine->state = Coroutine::State::parked;
-    if (deadline != k_never) timers.set(coroutine, deadline);
+    if (deadline != k_never) timers.set(*coroutine, deadline);
     switch_fiber(*coroutine, *coroutine->resumed_by);
     return coroutine->outcome;
   }
@@ -243,7 +244,7 @@ class InLoop {
 }  // namespace
 
 Scheduler::Scheduler(Poller& poller)
-    : impl_(std::make_unique<Impl>(*this, poller)), now_(poller.now()) {}
+    : now_(poller.now()), impl_(std::make_unique<Impl>(*this, poller)) {}
 
 Scheduler::~Scheduler() { CHECK(impl_->live == 0); }
 
@@ -398,8 +399,8 @@ std::string Scheduler::dump() const {
     std::string until;
     if (coroutine->state == Coroutine::State::parked) {
       doing = "waits";
-      if (coroutine->timer_index != Coroutine::k_no_timer) {
-        until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline - now_));
+      if (coroutine->set()) {
+        until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline() - now_));
       }
     }
     fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name,

@@ -142,9 +142,9 @@ class Scheduler {
  private:
   static void coroutine_main(Fiber& coroutine) noexcept;
   struct Impl;
-  std::unique_ptr<Impl> impl_;
-  Coroutine* running_ = nullptr;
   Time now_{};
+  Coroutine* running_ = nullptr;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace hongyan::runtime
