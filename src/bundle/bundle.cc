@@ -65,6 +65,7 @@ class BundleImpl : public Bundle {
         web_gate_(env, secrets, revocations_, "gate"),
         short_gate_(env, secrets, revocations_, "gate"),
         long_gate_(env, secrets, revocations_, "gate"),
+        sealed_gate_(env, secrets, revocations_, "gate"),
         account_(env, secrets, revocations_, "account"),
         device_(env, secrets, revocations_, "device"),
         contact_(env, secrets, revocations_, "contact"),
@@ -84,6 +85,7 @@ class BundleImpl : public Bundle {
       short_link_->start();
       TRY(web_->start());
       TRY(long_link_->start());
+      if (sealed_link_ != nullptr) TRY(sealed_link_->start());
       TRY(server_port_->start());
     }
     ready_ = true;
@@ -98,6 +100,7 @@ class BundleImpl : public Bundle {
       short_link_->stop(call);
       web_->stop(call);
       long_link_->stop(call);
+      if (sealed_link_ != nullptr) sealed_link_->stop(call);
     }
     for (const Status& status : {group_.service().stop(call), inbox_.service().stop(call),
                                  contact_.service().stop(call), account_.service().stop(call)}) {
@@ -112,6 +115,7 @@ class BundleImpl : public Bundle {
   }
   std::string server_api_address() const override { return config_.serve_web ? server_port_->address() : ""; }
   std::string long_link_address() const override { return config_.serve_web ? long_link_->address() : ""; }
+  std::string sealed_link_address() const override { return sealed_link_ != nullptr ? sealed_link_->address() : ""; }
   api::Entry& entry() override { return *entry_; }
   internal::PresenceClient presence() override { return internal::PresenceClient(presence_); }
   void add_gate(const std::string& name, internal::GateService& gate) override {
@@ -123,8 +127,10 @@ class BundleImpl : public Bundle {
             .contact = internal::ContactClient(contact_), .self = integrator_};
   }
   std::vector<GuardedService> guarded() override {
-    return {presence_.guarded(), web_gate_.guarded(), short_gate_.guarded(), long_gate_.guarded(),
-            account_.guarded(), device_.guarded(), contact_.guarded(), inbox_.guarded(), group_.guarded()};
+    std::vector<GuardedService> all = {presence_.guarded(), web_gate_.guarded(), short_gate_.guarded(), long_gate_.guarded(),
+                                       account_.guarded(), device_.guarded(), contact_.guarded(), inbox_.guarded(), group_.guarded()};
+    if (sealed_link_ != nullptr) all.push_back(sealed_gate_.guarded());
+    return all;
   }
 
  private:
@@ -201,11 +207,11 @@ class BundleImpl : public Bundle {
                                         .device = internal::DeviceClient(device_)},
                    config_.entry);
     if (!config_.serve_web) return;
-    make_gates();
+    make_gates(secrets);
     make_server_port(secrets);
   }
 
-  void make_gates() {
+  void make_gates(const Secrets& secrets) {
     const internal::PresenceClient presence(presence_);
     short_link_ = access::make_short_link(env_, {.entry = *entry_, .presence = presence}, config_.short_link);
     web_ = access::make_web_gate(env_, {.entry = *entry_,
@@ -213,15 +219,31 @@ class BundleImpl : public Bundle {
                                         .site = std::move(config_.site),
                                         .tls = config_.web_tls,
                                         .ready = [this] { return ready_; },
+                                        .seal_key = access::seal_key_text(secrets.seal_keys()),
                                         .short_link = [this](const rpc::HttpRequest& request, std::string_view address) {
                                           return short_link_->respond(request, address);
                                         }},
                                  config_.web);
-    long_link_ = access::make_long_link(env_, {.entry = *entry_, .presence = presence, .tls = config_.long_link_tls},
+    // Over TLS a seal would add nothing; on loopback it is there for whoever writes a client.
+    long_link_ = access::make_long_link(env_, {.entry = *entry_,
+                                               .presence = presence,
+                                               .tls = config_.long_link_tls,
+                                               .seal_keys = config_.long_link_tls == nullptr ? secrets.seal_keys() : access::SealKeys()},
                                         config_.long_link);
+    if (!config_.sealed_link_address.empty()) make_sealed_link(secrets);
     add_gate(web_gate_, web_->gate_service(), config_.web.links.gate);
     add_gate(short_gate_, short_link_->gate_service(), config_.short_link.links.gate);
     add_gate(long_gate_, long_link_->gate_service(), config_.long_link.links.gate);
+  }
+
+  void make_sealed_link(const Secrets& secrets) {
+    access::LongLinkConfig config = config_.long_link;
+    config.address = config_.sealed_link_address;
+    config.sealed_only = true;
+    config.links.gate = "sealed";
+    sealed_link_ = access::make_long_link(
+        env_, {.entry = *entry_, .presence = internal::PresenceClient(presence_), .seal_keys = secrets.seal_keys()}, config);
+    add_gate(sealed_gate_, sealed_link_->gate_service(), config.links.gate);
   }
 
   void make_server_port(const Secrets& secrets) {
@@ -251,7 +273,7 @@ class BundleImpl : public Bundle {
   bool ready_ = false;
 
   Seat<access::Presence> presence_;
-  Seat<internal::GateService> web_gate_, short_gate_, long_gate_;  // Each served by the gate of that name.
+  Seat<internal::GateService> web_gate_, short_gate_, long_gate_, sealed_gate_;  // Each served by the gate of that name.
   Seat<account::Service> account_;
   Seat<internal::DeviceService> device_;
   Seat<contact::Service> contact_;
@@ -267,7 +289,7 @@ class BundleImpl : public Bundle {
   std::optional<api::Entry> entry_;
   std::unique_ptr<access::ShortLink> short_link_;
   std::unique_ptr<access::WebGate> web_;
-  std::unique_ptr<access::LongLink> long_link_;
+  std::unique_ptr<access::LongLink> long_link_, sealed_link_;
   std::unique_ptr<access::ServerPort> server_port_;
 };
 

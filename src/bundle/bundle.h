@@ -38,6 +38,7 @@ struct BundleConfig {
   access::WebGateConfig web;
   access::ShortLinkConfig short_link;                   // On the web gate's port.
   access::LongLinkConfig long_link;
+  std::string sealed_link_address = {};                 // A second long link, of sealed bodies; empty: none.
   access::ServerPortConfig server_port;
   bool serve_web = true;                                // False: no listener; whoever holds entry() is the access.
   access::SiteFiles site = {};
@@ -74,6 +75,7 @@ class Bundle {
   virtual std::string web_url() const = 0;  // With its scheme.
   virtual std::string server_api_address() const = 0;
   virtual std::string long_link_address() const = 0;
+  virtual std::string sealed_link_address() const = 0;  // Empty: there is none.
   virtual api::Entry& entry() = 0;
   // Without the web: whom a gate tells who is online, and by which name its rings reach it. Once, before anybody
   // connects; the gate is there as long as the bundle works.

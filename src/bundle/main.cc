@@ -109,9 +109,9 @@ std::string json_text(std::string_view text) {
 // What tools need to find this server; outlives a crash, so readers check the pid.
 Status announce(Env& env, const std::string& data, const Bundle& bundle) {
   const std::string web = bundle.web_url();
-  const std::string fields = fmt::format("\"web\":{},\"long_link\":{},\"server_api\":{},\"data\":{}", json_text(web),
-                                         json_text(bundle.long_link_address()),
-                                         json_text("http://" + bundle.server_api_address()), json_text(data));
+  std::string fields = fmt::format("\"web\":{},\"long_link\":{},\"server_api\":{},\"data\":{}", json_text(web),
+                                   json_text(bundle.long_link_address()), json_text("http://" + bundle.server_api_address()), json_text(data));
+  if (const std::string sealed = bundle.sealed_link_address(); !sealed.empty()) fields += fmt::format(",\"sealed_link\":{}", json_text(sealed));
   TRY(write_file(env, data + "/server.json", fmt::format("{{\"pid\":{},{}}}\n", runtime::process_id(), fields)));
   say(fmt::format("\nHongyan {} is ready.\n  Open  {}\n  Data  {}\n  Stop  Ctrl-C, or ./hongyan down\n", HONGYAN_VERSION, web, data));
   say("ready {" + fields + "}");
@@ -147,6 +147,9 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
     if (secrets->created()) {
       say("Secret of the server port, for your own backend; shown this once, kept in " + options.data + "/secrets:\n  " +
           secrets->server_api());
+    }
+    if (!bundle->sealed_link_address().empty()) {
+      say("Key of the sealed long link, to be pinned by its clients: " + access::seal_key_text(secrets->seal_keys()));
     }
     if (options.demo) TRY(make_demo(env, *bundle, say));
     return announce(env, options.data, *bundle);

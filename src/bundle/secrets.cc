@@ -11,10 +11,11 @@ namespace {
 constexpr std::string_view k_first_line = "hongyan-secrets 1";
 constexpr size_t k_file_bytes_max = 64 * 1024;  // 20 purposes take 2 KiB.
 constexpr std::string_view k_server_api = "server_api";
+constexpr std::string_view k_seal = "seal.long_link";
 constexpr std::string_view k_purposes[] = {
     "client_ticket",    "snapshot",         "audience.account", "audience.device", "audience.contact",
     "audience.inbox",   "audience.group",   "audience.presence", "audience.gate",  "grant.contact",
-    "grant.group",      "grant.inbox",      "integrator_ticket", k_server_api,
+    "grant.group",      "grant.inbox",      "integrator_ticket", k_server_api,       k_seal,
 };
 
 }  // namespace
@@ -66,6 +67,12 @@ rpc::AudienceKeys Secrets::issuers(std::initializer_list<std::string_view> names
   rpc::AudienceKeys keys;
   for (std::string_view name : names) keys.emplace(std::string(name), ring("grant." + std::string(name)));
   return keys;
+}
+
+access::SealKeys Secrets::seal_keys() const {
+  access::SealKeys out;
+  for (const rpc::MacKey& key : keys_.find(k_seal)->second) out.push_back({.id = key.id, .secret = key.bytes});
+  return out;
 }
 
 void Secrets::add_missing(Env& env) {

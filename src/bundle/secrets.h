@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "access/long_link/seal.h"
 #include "rpc/ticket.h"
 #include "runtime/env/env.h"
 
@@ -25,6 +26,8 @@ class Secrets {
   const rpc::KeyRing& ring(std::string_view purpose) const;
   rpc::AudienceKeys audiences(std::initializer_list<std::string_view> names) const;  // "inbox" -> ring "audience.inbox"
   rpc::AudienceKeys issuers(std::initializer_list<std::string_view> names) const;    // "contact" -> ring "grant.contact"
+  // The long-lived X25519 keys of sealed links.
+  access::SealKeys seal_keys() const;
   // What the integrator's server presents: 64 hex digits.
   const std::string& server_api() const { return server_api_; }
   bool created() const { return created_; }

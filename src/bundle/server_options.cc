@@ -10,6 +10,7 @@ void declare_settings(runtime::Config& config) {
   config.declare("web.url", "", "Address that people open, when it is not the one listened on (a front proxy)");
   config.declare("long_link.listen", "", "Address of the long link; empty: as web.listen; anything but loopback serves TLS");
   config.declare("long_link.port", -1, "Port of the long link; -1: web.port + 1; 0: any free one", -1, 65535);
+  config.declare("long_link.sealed_port", -1, "Port of a second long link, without TLS, for sealed bodies only; -1: none; 0: any free one", -1, 65535);
   config.declare("long_link.connections_max", 20'000, "Connections at a time; about 16 KiB each when idle", 1, 1'000'000);
   config.declare("server_api.port", -1, "Port of the integrator's API, on 127.0.0.1 only; -1: web.port + 2; 0: any free one", -1, 65535);
   config.declare("tls.certificate", "", "PEM file, the leaf first; empty: a certificate made at the first start");
@@ -66,6 +67,9 @@ Result<BundleConfig> bundle_config(const runtime::Config& config) {
   out.web.connections_max = static_cast<size_t>(config.integer("web.connections_max"));
   out.web_url = config.text("web.url");
   out.long_link.address = join_address(long_link_host(config), port_of(config, "long_link.port", 1));
+  if (const int64_t sealed = config.integer("long_link.sealed_port"); sealed >= 0) {
+    out.sealed_link_address = join_address(long_link_host(config), sealed);
+  }
   out.long_link.connections_max = static_cast<size_t>(config.integer("long_link.connections_max"));
   out.server_port.address = join_address("127.0.0.1", port_of(config, "server_api.port", 2));
   return out;

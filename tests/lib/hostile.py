@@ -1,4 +1,4 @@
-"""Hostile input by class, from 64 connections at a time. Standard library only.
+"""Hostile input by class, from 64 connections at a time. The standard library, and libsodium where it must seal.
 
 Each class makes inputs from a seed and says which answers are right: a documented error code at once, or a clean close
 where the bytes are no request. Run as a program it attacks one server with one class and prints a tally as JSON:
@@ -19,6 +19,8 @@ import socket
 import struct
 import sys
 import time
+
+import seal
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONNECTIONS = 64
@@ -445,11 +447,23 @@ def link_bit_flipped(chance, world):
     return Raw([flipped(chance, mars(chance.choice([6, 401]), link_body(chance, world)))], True, set(), set())
 
 
+def link_sealed(chance, world):
+    """Behind a good hello nothing opens that was not sealed with the link's key; a bad hello ends the link at once."""
+    hello = seal.Handshake(world.seal_key, noise(chance, 32)).hello
+    number = chance.choice([bytes(8), b"\xff" * 8, noise(chance, 8)])
+    garbage = b"\x01\x01\x03" + number + noise(chance, chance.choice([0, 15, 16, chance.randrange(17, 400)]))
+    body = chance.choice([garbage, flipped(chance, garbage), garbage[:chance.randrange(len(garbage))], b"\x01\x00\x0a\x02\x28\x02", hello])
+    if chance.random() < 0.3:
+        bad = chance.choice([flipped(chance, hello[3:], 1), hello[3:-1], hello[3:] + b"x", bytes([chance.randrange(256)]) + bytes(48)])
+        return Raw([mars(seal.SEAL, b"\x01\x01\x01" + bad)], False, set(), set())
+    return Raw([mars(seal.SEAL, hello), mars(chance.choice([237, 301, 401, seal.SEAL]), body, 2)], False, set(), set())
+
+
 HTTP = [http_oversized, http_truncated, http_split, http_bit_flipped, http_random, http_smuggled, http_wrong_door]
 API = [json_fields, json_truncated, json_bit_flipped, json_random, json_oversized, tickets, refresh_tokens, snapshots, wrong_recipients,
        wrong_messages, names]
 WS = [ws_oversized, ws_truncated, ws_split, ws_bit_flipped, ws_random, ws_rules]
-LINK = [link_oversized, link_random, link_truncated, link_bit_flipped]
+LINK = [link_oversized, link_random, link_truncated, link_bit_flipped, link_sealed]
 ALL = {f.__name__: (kind, f) for kind, group in (("http", HTTP), ("api", API), ("ws", WS), ("link", LINK)) for f in group}
 
 

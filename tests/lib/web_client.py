@@ -53,6 +53,8 @@ class Server:
                 self.port = int(re.search(r":(\d+)/?$", self.ready["web"]).group(1))
                 for name, setting in (("long_link", "LONG_LINK"), ("server_api", "SERVER_API")):
                     self.other_ports[f"HONGYAN_{setting}_PORT"] = self.ready[name].rpartition(":")[2]
+                if "sealed_link" in self.ready:
+                    self.other_ports["HONGYAN_LONG_LINK_SEALED_PORT"] = self.ready["sealed_link"].rpartition(":")[2]
                 return self
             if time.monotonic() > limit:
                 break

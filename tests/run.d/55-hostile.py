@@ -137,6 +137,9 @@ def prepare(server, pair):
              "victim": victim.uin, "victim_snapshot": victim.snapshot, "blocker": blocker.uin, "friend": friend.uin,
              "nobody": str(int(victim.uin) + 1_000_000), "group": group, "closed_refresh": closed_refresh,
              "closed_device": closed.device_id, "key_id": int(key_id), "key": key}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("GET", "/seal-key")
+    state["seal_key"] = connection.getresponse().read().decode().strip()
     if server.ready.get("long_link"):
         host, port = server.ready["long_link"].rsplit(":", 1)
         state["long_link"] = [host, int(port)]

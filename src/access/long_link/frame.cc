@@ -61,6 +61,7 @@ void append_frame(std::string& out, uint32_t client_version, uint32_t cmdid, uin
 FrameKind kind_of(const Frame& frame) {
   if (frame.cmdid == k_cmdid_noop) return FrameKind::noop;
   const uint32_t command = frame.cmdid & ~k_minor_link;
+  if (command == k_cmdid_seal) return frame.seq == k_seq_push ? FrameKind::broken : FrameKind::seal;
   if (frame.seq == k_seq_identify || command == k_cmdid_identify || command == k_identify_command) return FrameKind::identify;
   return frame.seq == k_seq_push ? FrameKind::broken : FrameKind::command;
 }

@@ -21,6 +21,7 @@ inline constexpr uint32_t k_seq_noop = 0xFFFFFFFF;
 inline constexpr uint32_t k_cmdid_noop = 6;
 inline constexpr uint32_t k_cmdid_identify = 237;          // What mars clients use; the command's own id works too.
 inline constexpr uint32_t k_cmdid_push = 10001;
+inline constexpr uint32_t k_cmdid_seal = 10002;           // Agrees on a session key (seal.h).
 
 struct Frame {
   uint32_t client_version = 0;
@@ -54,6 +55,7 @@ void append_frame(std::string& out, uint32_t client_version, uint32_t cmdid, uin
 
 enum class FrameKind {
   noop,      // Answered with an empty one: mars keeps the bodies of noops for as long as the link lives.
+  seal,
   identify,
   command,
   broken,    // seq 0 is a push: nobody could be answered.

@@ -27,14 +27,16 @@ class LongLinkImpl : public LongLink {
                .logic = logic_,
                .counters = counters_,
                .budget = api::Budget(config.unfinished_bytes_max),
-               .tls = std::move(deps.tls)},
+               .tls = std::move(deps.tls),
+               .seal_keys = std::move(deps.seal_keys)},
         nursery_(env.scheduler()) {}
 
   ~LongLinkImpl() override { CHECK(connections_.empty()); }
 
   Status start() override {
-    if (proxy_.tls == nullptr && !api::is_loopback(proxy_.config.address)) {
-      return Status(Code::invalid, "long link: " + proxy_.config.address + " is not loopback and needs TLS");
+    CHECK(!proxy_.config.sealed_only || !proxy_.seal_keys.empty());
+    if (proxy_.tls == nullptr && !proxy_.config.sealed_only && !api::is_loopback(proxy_.config.address)) {
+      return Status(Code::invalid, "long link: " + proxy_.config.address + " is not loopback and needs TLS or sealed bodies");
     }
     listener_ = TRY(env_.network().listen(proxy_.config.address));
     links_.start();

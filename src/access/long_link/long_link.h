@@ -3,8 +3,9 @@
 //
 // What it promises: every frame gets an answer with its seq, in the order in which they finish; requests may come before
 // the link identifies itself, and what was asked is carried out even if the link ends meanwhile. Only broken framing,
-// silence, a client that does not read, and the end of its session close a link. Bodies are not sealed, so an address
-// that is not loopback is served over TLS only: start() refuses anything else.
+// silence, a client that does not read, a seal that does not open, and the end of its session close a link. An address that
+// is not loopback is served over TLS or takes sealed bodies only (seal.h): start() refuses anything else. On loopback both
+// are served; a link that has begun to seal takes nothing unsealed any more.
 //
 // Three parts that can become three processes: `proxy` (sockets and a small context), `proxy_logic` (what a frame
 // means), `proxy_notify` (pushes from inside). Lifecycle: make, start() once, stop() once, destroy. Owning thread only.
@@ -13,6 +14,7 @@
 #include <memory>
 #include <string>
 
+#include "access/long_link/seal.h"
 #include "api/gate/body_commands.h"
 #include "api/gate/entry.h"
 #include "api/gate/link_table.h"
@@ -25,14 +27,16 @@ namespace hongyan::access {
 struct LongLinkDeps {
   api::Entry& entry;
   internal::PresenceClient presence;
-  std::shared_ptr<runtime::TlsServer> tls = {};                 // Null: plain, loopback only.
+  std::shared_ptr<runtime::TlsServer> tls = {};                 // Null: plain; sealed, or loopback only.
+  SealKeys seal_keys = {};                                      // Empty: no link can be sealed.
 };
 
 struct LongLinkConfig {
   std::string address = "127.0.0.1:8081";
+  bool sealed_only = false;                                     // Nothing but sealed bodies. Needs a seal key.
   size_t connections_max = 20'000;                              // About 16 KiB each when idle.
   size_t connections_per_address_max = 1'024;                   // Phones share their operator's address. Not for loopback.
-  runtime::Duration handshake_limit = std::chrono::seconds(10); // TLS.
+  runtime::Duration handshake_limit = std::chrono::seconds(10); // TLS; or to the session key, where there must be one.
   runtime::Duration frame_limit = std::chrono::seconds(60);     // From a frame's first byte to its last: 1 MiB at 18 KB/s.
   runtime::Duration idle_limit = std::chrono::minutes(15);      // mars beats every 10 minutes at most.
   runtime::Duration write_limit = std::chrono::seconds(30);     // For each 64 KiB.

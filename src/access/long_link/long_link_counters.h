@@ -14,6 +14,8 @@ struct LongLinkCounters {
         pushes(counters.counter("hongyan_long_link_pushes", "Rings sent")),
         broken(counters.counter("hongyan_long_link_broken", "Connections closed because their framing was broken")),
         slow(counters.counter("hongyan_long_link_slow_closed", "Connections closed for being idle or slow to send")),
+        sealed(counters.counter("hongyan_long_link_sealed", "Links that agreed on a session key")),
+        unsealed(counters.counter("hongyan_long_link_seal_broken", "Links closed over a handshake or a body that did not open")),
         cut(counters.counter("hongyan_long_link_cut", "Connections cut because nobody read them")) {}
 
   runtime::Counter& connections;
@@ -23,6 +25,8 @@ struct LongLinkCounters {
   runtime::Counter& pushes;
   runtime::Counter& broken;
   runtime::Counter& slow;
+  runtime::Counter& sealed;
+  runtime::Counter& unsealed;
   runtime::Counter& cut;
 };
 

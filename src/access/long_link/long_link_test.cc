@@ -28,6 +28,8 @@ using client::SyncRequest;
 using client::SyncResponse;
 using testing::LongLinkClient;
 
+const SealKeys k_seal_keys = {{.id = 3, .secret = std::string(32, 'k')}};
+const std::string k_seal_public = noise_public_key(k_seal_keys[0].secret);
 constexpr uint32_t k_send = 301, k_sync = 401, k_poll = 402, k_login = 102;
 
 class LongLinkTest : public ::testing::Test {
@@ -40,7 +42,7 @@ class LongLinkTest : public ::testing::Test {
     entry_config.per_device = {};
     entry_config.per_address = {};
     entry_ = std::make_unique<api::Entry>(env_, backend_.entry_deps(), entry_config);
-    link_ = make_long_link(env_, {.entry = *entry_, .presence = internal::PresenceClient(backend_.presence_channel), .tls = tls_}, config_);
+    link_ = make_long_link(env_, {.entry = *entry_, .presence = internal::PresenceClient(backend_.presence_channel), .tls = tls_, .seal_keys = k_seal_keys}, config_);
     runtime::run_in_coroutine(env_, [&] {
       ASSERT_TRUE(link_->start().ok());
       body();
@@ -442,9 +444,102 @@ TEST_F(LongLinkTest, stopping_server_closes_idle_links_and_finishes_requests) {
   });
 }
 
+// --- sealed links ---
+
+TEST_F(LongLinkTest, sealed_link_serves_commands_identify_rings_and_empty_heartbeats) {
+  with_link([&] {
+    LongLinkClient one = client();
+    ASSERT_TRUE(one.agree(3, k_seal_public));
+    EXPECT_EQ(one.ask<IdentifyResponse>(k_cmdid_identify, k_seq_identify, with_ticket<IdentifyRequest>()).base().code(), 0u);
+    EXPECT_EQ(one.ask<SendResponse>(k_send, 1, SendRequest()).base().code(), 0u);
+    one.write(LongLinkClient::frame(k_cmdid_noop, k_seq_noop, ""));
+    EXPECT_EQ(one.receive()->body, "");
+    ASSERT_TRUE(push(model::k_ring_kind_new, 42).ok());
+    const auto ring = one.receive();
+    ASSERT_TRUE(ring);
+    EXPECT_EQ(ring->cmdid, k_cmdid_push);
+    EXPECT_EQ(ring->body.substr(0, 2), std::string_view("\x01\x00", 2));  // It opened.
+  });
+  EXPECT_EQ(counter("hongyan_long_link_sealed"), 1);
+  EXPECT_EQ(counter("hongyan_long_link_seal_broken"), 0);
+}
+
+TEST_F(LongLinkTest, sealed_link_takes_nothing_unsealed_and_nothing_twice) {
+  with_link([&] {
+    const auto ended_by = [&](const std::function<std::string(LongLinkClient&, const std::string&)>& make) {
+      LongLinkClient one = client();
+      ASSERT_TRUE(one.agree(3, k_seal_public));
+      const std::string good = one.sealed(k_send, 1, with_ticket<SendRequest>());
+      one.write(good);
+      EXPECT_EQ(one.receive_response<SendResponse>(1).base().code(), 0u);
+      one.write(make(one, good));
+      EXPECT_FALSE(one.receive());
+    };
+    ended_by([&](auto&, const std::string&) { return LongLinkClient::request(k_send, 2, with_ticket<SendRequest>()); });
+    ended_by([&](auto&, const std::string& good) { return good; });
+    ended_by([&](auto& one, const std::string&) {
+      std::string other = one.sealed(k_send, 2, with_ticket<SendRequest>());
+      other[15] = 9;  // Another seq.
+      return other;
+    });
+    ended_by([&](auto& one, const std::string&) {
+      std::string other = one.sealed(k_send, 2, with_ticket<SendRequest>());
+      other.back() = static_cast<char>(other.back() ^ 1);
+      return other;
+    });
+    ended_by([&](auto&, const std::string&) {
+      return LongLinkClient::frame(k_cmdid_seal, 3, SealHello(3, k_seal_public, std::string(32, 'c')).body());
+    });
+    ended_by([&](auto&, const std::string&) { return LongLinkClient::frame(k_send, 3, ""); });
+  });
+  EXPECT_EQ(backend_.sends.size(), 6u);
+  EXPECT_EQ(counter("hongyan_long_link_seal_broken"), 6);
+}
+
+TEST_F(LongLinkTest, handshake_with_another_key_or_after_a_command_is_told_so_and_ends) {
+  with_link([&] {
+    const auto refused = [&](std::string_view body, bool after_command) {
+      LongLinkClient one = client();
+      if (after_command) one.ask<SendResponse>(k_send, 1, with_ticket<SendRequest>());
+      one.write(LongLinkClient::frame(k_cmdid_seal, 5, body));
+      EXPECT_EQ(one.receive_response<IdentifyResponse>(5).base().code(), 115u);
+      EXPECT_FALSE(one.receive());
+    };
+    const std::string good = SealHello(3, k_seal_public, std::string(32, 'c')).body();
+    refused(SealHello(3, noise_public_key(std::string(32, 'x')), std::string(32, 'c')).body(), false);
+    refused(SealHello(4, k_seal_public, std::string(32, 'c')).body(), false);
+    refused("", false);
+    refused(good + "x", false);
+    refused(good, true);
+  });
+}
+
+TEST_F(LongLinkTest, where_bodies_must_be_sealed_plain_ones_are_refused_and_a_key_is_agreed_on_soon) {
+  config_.address = "0.0.0.0:0";
+  config_.sealed_only = true;
+  with_link([&] {
+    LongLinkClient one = client();
+    EXPECT_EQ(one.ask<SendResponse>(k_send, 1, with_ticket<SendRequest>()).base().code(), 115u);
+    EXPECT_EQ(one.ask<IdentifyResponse>(k_cmdid_identify, k_seq_identify, with_ticket<IdentifyRequest>()).base().code(), 115u);
+    EXPECT_EQ(backend_.sends.size(), 0u);
+    ASSERT_TRUE(one.agree(3, k_seal_public));
+    EXPECT_EQ(one.ask<SendResponse>(k_send, 2, with_ticket<SendRequest>()).base().code(), 0u);
+    LongLinkClient idle = client();
+    for (int i = 0; i < 3; ++i) {
+      idle.write(LongLinkClient::frame(k_cmdid_noop, k_seq_noop, ""));
+      EXPECT_EQ(idle.receive()->body, "");
+    }
+    const auto start = env_.now();
+    EXPECT_FALSE(idle.receive());
+    EXPECT_EQ(env_.now() - start, config_.handshake_limit);
+    wait(10min);  // One that has agreed stays.
+    EXPECT_EQ(one.ask<SendResponse>(k_send, 3, with_ticket<SendRequest>()).base().code(), 0u);
+  });
+}
+
 // --- where it may listen ---
 
-TEST_F(LongLinkTest, other_machines_are_served_over_tls_only) {
+TEST_F(LongLinkTest, other_machines_are_served_over_tls_or_sealed_only) {
   config_.address = "0.0.0.0:0";
   api::Entry entry(env_, backend_.entry_deps(), {});
   const auto plain = make_long_link(env_, {.entry = entry, .presence = internal::PresenceClient(backend_.presence_channel)}, config_);

@@ -64,9 +64,10 @@ bool ProxyConnection::shake_hands() {
 void ProxyConnection::read_frames() {
   std::vector<char> buffer(k_read_bytes);
   Time limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
+  const Time sealed_by = runtime::after(proxy_.env.now(), proxy_.config.handshake_limit);
   while (!closing_) {
     Call call;
-    call.deadline = limit;
+    call.deadline = proxy_.config.sealed_only && !session_ ? std::min(limit, sealed_by) : limit;
     const Result<size_t> count = stream_->read(call, buffer);
     if (count.code() == Code::deadline) proxy_.counters.slow.add(1);
     if (!count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
@@ -114,8 +115,18 @@ bool ProxyConnection::on_frame(Frame frame) {
       send(frame.cmdid, frame.seq, proxy_.logic.answer(now, frame, context_, notify_));
       return !closing_;
     }
+    case FrameKind::seal: return agree_on_key(frame);
     default: break;
   }
+  if (session_) {
+    Result<std::string> body = session_->open(frame);
+    if (!body.ok()) return refuse_seal(frame, body.status().detail());
+    frame.body = std::move(*body);
+  } else if (proxy_.config.sealed_only) {
+    send(frame.cmdid, frame.seq, proxy_.logic.refusal("this link takes sealed bodies only"));
+    return !closing_;
+  }
+  ++commands_;
   // Not reading is the one answer that costs a fast client nothing and a hostile one everything.
   while (in_flight_ >= proxy_.config.in_flight_max) {
     Call call;
@@ -133,9 +144,33 @@ bool ProxyConnection::on_frame(Frame frame) {
   return !closing_;
 }
 
+// A hello comes before the first command: what was asked in the clear is not answered under a seal, or the other way round.
+bool ProxyConnection::agree_on_key(const Frame& frame) {
+  if (session_ || commands_ > 0) return refuse_seal(frame, "a link agrees on a key once, before its first command");
+  Result<SealWelcome> made = welcome(proxy_.seal_keys, frame.body, proxy_.env.random_bytes(k_noise_key_bytes));
+  if (!made.ok()) return refuse_seal(frame, made.status().detail());
+  send(frame.cmdid, frame.seq, made->body);
+  session_ = std::move(made->session);
+  proxy_.counters.sealed.add(1);
+  return !closing_;
+}
+
+// Said in the clear where there is no key yet; otherwise the end says it.
+bool ProxyConnection::refuse_seal(const Frame& frame, std::string_view why) {
+  proxy_.counters.unsealed.add(1);
+  if (!session_) send(frame.cmdid, frame.seq, proxy_.logic.refusal(why));
+  return false;
+}
+
+// Heartbeats carry nothing and stay empty; whatever else leaves a sealed link is sealed.
 void ProxyConnection::send(uint32_t cmdid, uint32_t seq, std::string_view body) {
   if (unsent_bytes_ + output_.size() + body.size() > proxy_.config.output_bytes_max) return cut();
-  append_frame(output_, context_.client_version.value_or(0), cmdid, seq, body);
+  const uint32_t version = context_.client_version.value_or(0);
+  if (session_ && !body.empty()) {
+    append_frame(output_, version, cmdid, seq, session_->seal(version, cmdid, seq, body));
+  } else {
+    append_frame(output_, version, cmdid, seq, body);
+  }
   wake_writer();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct ProxyShared {
   LongLinkCounters& counters;
   api::Budget budget;
   std::shared_ptr<runtime::TlsServer> tls;
+  SealKeys seal_keys;
 };
 
 class ProxyConnection {
@@ -40,6 +42,8 @@ class ProxyConnection {
   // False: the link takes no more.
   bool take(std::string_view bytes);
   bool on_frame(Frame frame);
+  bool agree_on_key(const Frame& frame);
+  bool refuse_seal(const Frame& frame, std::string_view why);
   void send(uint32_t cmdid, uint32_t seq, std::string_view body);
   void cut();
   void wake_writer();
@@ -51,6 +55,8 @@ class ProxyConnection {
   LinkContext context_;
   ProxyNotify notify_;
   FrameParser parser_;
+  std::optional<SealSession> session_;  // Of a sealed link.
+  uint64_t commands_ = 0;
   api::Budget::Share unfinished_;
   uint64_t frames_ = 0;
   size_t in_flight_ = 0;

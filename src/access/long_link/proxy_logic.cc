@@ -1,5 +1,7 @@
 #include "access/long_link/proxy_logic.h"
 
+#include "model/error_code.h"
+
 namespace hongyan::access {
 
 std::string ProxyLogic::answer(Call& call, const Frame& frame, LinkContext& context, api::LinkMember& member) {
@@ -12,6 +14,10 @@ std::string ProxyLogic::answer(Call& call, const Frame& frame, LinkContext& cont
   const api::Origin origin{.address = context.address, .link = &context.link};
   if (kind == FrameKind::identify) return commands_.identify(call, frame.body, origin, &member);
   return commands_.by_id(call, frame.cmdid, frame.body, origin, &member);
+}
+
+std::string ProxyLogic::refusal(std::string_view why) {
+  return commands_.refusal(model::error(model::ErrorCode::bad_frame, std::string(why)));
 }
 
 }  // namespace hongyan::access

@@ -25,6 +25,9 @@ class ProxyLogic {
   // The answer's body; may wait, 10 s at most. `member` is where the link's rings go. Not for broken frames.
   std::string answer(Call& call, const Frame& frame, LinkContext& context, api::LinkMember& member);
 
+  // An answer that has nothing but its code, ErrorCode::bad_frame.
+  std::string refusal(std::string_view why);
+
  private:
   api::BodyCommands& commands_;
   LongLinkCounters& counters_;

@@ -27,6 +27,7 @@ class WebGateImpl : public WebGate {
                 .budget = api::Budget(config.unfinished_bytes_max),
                 .tls = std::move(deps.tls),
                 .ready = std::move(deps.ready),
+                .seal_key = std::move(deps.seal_key),
                 .short_link = std::move(deps.short_link)},
         nursery_(env.scheduler()) {}
 

@@ -29,6 +29,7 @@ struct WebGateDeps {
   SiteFiles site;                                   // load_site()
   std::shared_ptr<runtime::TlsServer> tls = {};     // Null: plain HTTP.
   std::function<bool()> ready = {};                 // For /readyz; null: ready.
+  std::string seal_key = {};                        // For /seal-key: what clients of the sealed long link pin.
   // Answers what comes under /s/ (the short link), given the peer's address; null: nothing is there.
   std::function<rpc::HttpResponse(const rpc::HttpRequest&, std::string_view address)> short_link = {};
 };

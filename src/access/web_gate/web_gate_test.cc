@@ -33,7 +33,8 @@ class WebGateTest : public ::testing::Test {
                      .presence = internal::PresenceClient(backend_.presence_channel),
                      .site = {{"/index.html", "<home>"}, {"/assets/big.js", std::string(300'000, 'j')}},
                      .tls = tls_,
-                     .ready = [this] { return ready_; }};
+                     .ready = [this] { return ready_; },
+                     .seal_key = "1:abc"};
     gate_ = make_web_gate(env_, std::move(deps), config_);
     runtime::run_in_coroutine(env_, [&] {
       ASSERT_TRUE(gate_->start().ok());
@@ -162,6 +163,7 @@ TEST_F(WebGateTest, site_health_and_metrics_are_served) {
     EXPECT_EQ(client().get("/readyz").status, 200);
     ready_ = false;
     EXPECT_EQ(client().get("/readyz").status, 503);
+    EXPECT_EQ(client().get("/seal-key").body, "1:abc\n");
     const auto metrics = client().get("/metrics");
     EXPECT_EQ(metrics.status, 200);
     EXPECT_NE(metrics.body.find("hongyan_web_requests"), std::string::npos);

@@ -13,7 +13,7 @@ namespace hongyan::api {
 namespace {
 
 constexpr runtime::Duration k_own_limit = std::chrono::seconds(10);  // Of what is answered here, beside waiting.
-constexpr size_t k_frame_head_bytes = 20;                            // An answer fits a long-link frame.
+constexpr size_t k_frame_overhead_bytes = 64;                        // An answer fits a long-link frame (20), sealed too (27).
 
 const rpc::MethodInfo& identify_method() { return client::link_methods()[0]; }
 
@@ -103,7 +103,7 @@ std::string BodyCommands::refusal(const Status& status) {
 
 std::string BodyCommands::body_of(const rpc::Message& response) {
   std::string body = make_envelope(response.SerializeAsString());
-  if (body.size() + k_frame_head_bytes <= model::k_request_bytes_max) return body;
+  if (body.size() + k_frame_overhead_bytes <= model::k_request_bytes_max) return body;
   return refusal({Code::too_large, "the answer is over 1 MiB: ask for less at a time"});
 }
 

@@ -1,7 +1,7 @@
 // The body of a long-link frame, of a short-link POST and of a binary WebSocket message:
 //   u8 format (1) · u8 seal · protobuf
-// Seal 0 is none (TLS or loopback); 1, a session key, is not accepted yet. Pure. Every other shape is
-// ErrorCode::bad_frame. Never renumber.
+// Seal 0 is none; 1, a session key, exists on the long link only, which opens it before anything comes here. Pure. Every
+// other shape is ErrorCode::bad_frame. Never renumber.
 #pragma once
 
 #include <cstdint>

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "access/long_link/frame.h"
+#include "access/long_link/seal.h"
 #include "api/gate/envelope.h"
 #include "base/check.h"
 #include "runtime/testing/test_env.h"
@@ -44,13 +45,34 @@ class LongLinkClient {
     Call call = env_->call();
     return stream_->write(call, bytes).ok();
   }
-  // The next frame; nullopt at the end.
+  // Agrees on a session key. False: refused, or whoever answers does not have that key.
+  bool agree(uint8_t key_id, std::string_view server_public) {
+    SealHello hello(key_id, server_public, env_->random_bytes(k_noise_key_bytes));
+    write(frame(k_cmdid_seal, k_seq_identify, hello.body()));
+    const auto welcome = receive();
+    if (!welcome || welcome->cmdid != k_cmdid_seal || welcome->seq != k_seq_identify) return false;
+    auto session = hello.finish(welcome->body);
+    if (session.ok()) session_ = std::move(*session);
+    return session.ok();
+  }
+  template <typename Request>
+  std::string sealed(uint32_t cmdid, uint32_t seq, const Request& message) {
+    return frame(cmdid, seq, session_->seal(k_version, cmdid, seq, api::make_envelope(message.SerializeAsString())));
+  }
+  // The next frame, opened when the link is sealed; nullopt at the end.
   std::optional<Frame> receive() {
     for (;;) {
       std::string_view rest = in_;
       auto frame = parser_.take(rest);
       in_.erase(0, in_.size() - rest.size());
-      if (frame) return frame;
+      if (frame) {
+        if (session_ && frame->cmdid != k_cmdid_noop) {
+          auto body = session_->open(*frame);
+          CHECK(body.ok());
+          frame->body = std::move(*body);
+        }
+        return frame;
+      }
       CHECK(!parser_.broken());
       Call call = runtime::background_call(*env_, std::chrono::minutes(30));
       char buffer[4096];
@@ -71,7 +93,7 @@ class LongLinkClient {
   }
   template <typename Response, typename Request>
   Response ask(uint32_t cmdid, uint32_t seq, const Request& message) {
-    write(request(cmdid, seq, message));
+    write(session_ ? sealed(cmdid, seq, message) : request(cmdid, seq, message));
     return receive_response<Response>(seq);
   }
   void close() { stream_->close(); }
@@ -80,6 +102,7 @@ class LongLinkClient {
   runtime::TestEnv* env_;
   std::unique_ptr<runtime::Stream> stream_;
   FrameParser parser_;
+  std::optional<SealSession> session_;
   std::string in_;
 };
 

@@ -157,6 +157,7 @@ HttpResponse Connection::respond(const HttpRequest& request) {
   if (path == "/ws") return respond_upgrade(request);
   if (path == "/healthz") return plain(200, "ok");
   if (path == "/readyz") return !gate_.stopping && (!gate_.ready || gate_.ready()) ? plain(200, "ok") : plain(503, "not ready");
+  if (path == "/seal-key" && !gate_.seal_key.empty()) return plain(200, gate_.seal_key + "\n");
   if (path == "/metrics") return respond_metrics(request);
   if (path.starts_with("/api/")) return plain(404, "not found\n");
   return gate_.site.serve(request);

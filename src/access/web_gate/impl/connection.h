@@ -22,6 +22,7 @@ struct GateShared {
   api::Budget budget;
   std::shared_ptr<runtime::TlsServer> tls;
   std::function<bool()> ready;
+  std::string seal_key;
   std::function<HttpResponse(const HttpRequest&, std::string_view)> short_link;
   bool stopping = false;
 };
