@@ -11,6 +11,8 @@ namespace hongyan::sim {
 
 namespace {
 
+constexpr int k_refused_every = 3;
+
 bool is_dedup_row(const store::Commit& commit, const std::string& key) {
   const bool table = commit.entity.table == model::k_table_inbox || commit.entity.table == model::k_table_group;
   return table && key.starts_with('D');
@@ -50,6 +52,9 @@ Result<store::CommitReply> MutantStore::commit(Call& call, store::Commit commit)
 
 std::vector<Result<store::CommitReply>> MutantStore::commit_many(Call& call, std::vector<store::Commit> commits,
                                                                  store::Order order) {
+  if (order == store::Order::together && ++wholes_ % k_refused_every == 0) {
+    return {commits.size(), Result<store::CommitReply>(Status(Code::unsupported, "in different places"))};
+  }
   for (store::Commit& commit : commits) spoil(commit);
   const bool swaps = mutant_ == Mutant::order_swapped && commits.size() >= 2 && puts_message(commits[0]) &&
                      puts_message(commits[1]) && commits[0].entity == commits[1].entity;

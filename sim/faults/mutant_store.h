@@ -1,4 +1,5 @@
-// The mutants that are mistakes of the store's users, as a store around the store.
+// The mutants that are mistakes of the store's users, as a store around the store. Every third list that should pass as
+// a whole is refused, as where its entities live in different places: so the way in steps is walked too.
 #pragma once
 
 #include "sim/faults/mutants.h"
@@ -34,6 +35,7 @@ class MutantStore : public store::Store {
   store::Store& inner_;
   const Mutant mutant_;
   bool skips_work_;
+  int wholes_ = 0;
 };
 
 }  // namespace hongyan::sim

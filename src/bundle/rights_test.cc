@@ -133,12 +133,13 @@ class MethodWalk {
     fill(*request_);
     if (!policy_.owner().empty()) set_number(policy_.owner(), k_ada);
     if (!policy_.device().empty()) set_bytes(policy_.device(), k_device);
-    if (policy_.has_grant()) set_number(policy_.grant().object(), k_ada);
+    if (policy_.has_grant()) set_number(policy_.grant().object(), object());
   }
 
   // How often the store was touched by calls with the right.
   int run() {
     if (policy_.has_grant()) grants();
+    if (policy_.all()) half_of_all();
     if (!policy_.owner().empty() || policy_.public_() || policy_.has_grant()) damaged(user(), "a user's ticket");
     if (policy_.service_size() > 0 || policy_.public_() || policy_.has_grant()) damaged(service("group"), "a service's ticket");
     for (const std::string& name : policy_.service()) damaged(service(name), "the ticket of service " + name);
@@ -214,6 +215,22 @@ class MethodWalk {
     refused(user([](auto& i) { i.epoch = 1; }), "an old epoch");
   }
 
+  // Owner and grant are both needed: neither goes without the other, and both are the caller's.
+  void half_of_all() {
+    refused(user(), "its owner without the grant");
+    const std::string& owner = policy_.owner();
+    const std::string& field = policy_.grant().field();
+    set_bytes(field, sign(good_grant(false)));
+    set_number(owner, k_eve);
+    refused(user(), "the grant without being the owner");
+    refused(user([](auto& i) { i.uin = k_eve; }), "the owner with another user's grant");
+    set_number(owner, k_ada);
+    set_bytes(field, sign(good_grant(true)));
+    refused(user(), "its owner with a job grant");
+    refused(service("inbox"), "a job grant without the owner");
+    set_bytes(field, "");
+  }
+
   void foreign() {
     if (policy_.public_()) return;
     const auto eve = [](auto& i) { i.uin = k_eve; };
@@ -226,8 +243,10 @@ class MethodWalk {
     }
   }
 
+  // Where owner and grant are both needed, the grant is for somebody else.
+  uint64_t object() const { return policy_.all() ? k_peer : k_ada; }
   rpc::Grant good_grant(bool job) {
-    return {.issuer = policy_.grant().issuer(), .actor = job ? 0 : k_ada, .object = k_ada, .right = policy_.grant().right(),
+    return {.issuer = policy_.grant().issuer(), .actor = job ? 0 : k_ada, .object = object(), .right = policy_.grant().right(),
             .expires_ms = job ? 0 : walk_.soon(), .job = job};
   }
   std::string sign(const rpc::Grant& grant, const std::string& ring = {}) {
@@ -282,7 +301,7 @@ class MethodWalk {
           << method_.full_name << " refuses " << what << ": " << status.detail();
       touched += walk_.counting.touched - before;
     };
-    if (!policy_.owner().empty()) passes(user(), "its owner");
+    if (!policy_.owner().empty() && !policy_.all()) passes(user(), "its owner");
     for (const std::string& name : policy_.service()) passes(service(name), "service " + name);
     if (policy_.public_()) {
       passes(user([](auto& i) { i.uin = k_eve; }), "anybody");
@@ -291,6 +310,7 @@ class MethodWalk {
     if (policy_.has_grant()) {
       set_bytes(policy_.grant().field(), sign(good_grant(false)));
       passes(user(), "a grant");
+      if (policy_.all()) return touched;
       set_bytes(policy_.grant().field(), sign(good_grant(true)));
       passes(service("inbox"), "a job grant");
     }

@@ -60,8 +60,10 @@ Status Guard::before(Call& call, const MethodInfo& method, const Message& reques
     return Status(Code::unauthenticated, "the ticket is revoked");
   }
   const MethodPolicy& policy = method.policy;
-  if (policy.is_public || owns(policy, caller, request) || is_listed(policy, caller) ||
-      is_granted(policy, issuers_, caller, request, now_ms)) {
+  const auto granted = [&] { return is_granted(policy, issuers_, caller, request, now_ms); };
+  if (policy.all) {
+    if (owns(policy, caller, request) && granted()) return {};
+  } else if (policy.is_public || owns(policy, caller, request) || is_listed(policy, caller) || granted()) {
     return {};
   }
   return Status(Code::forbidden, "the ticket gives no right to " + std::string(method.full_name));

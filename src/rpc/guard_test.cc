@@ -51,7 +51,7 @@ class GuardTest : public ::testing::Test {
       return reply;
     };
     fake_.on_own = fake_.on_own_on_device = fake_.on_granted = fake_.on_served = echo;
-    fake_.on_open = fake_.on_own_or_granted = fake_.on_command = echo;
+    fake_.on_open = fake_.on_own_or_granted = fake_.on_own_and_granted = fake_.on_command = echo;
   }
 
   static Identity person(uint64_t uin, std::string device = "device-of-16-byt", uint32_t epoch = 5) {
@@ -225,6 +225,21 @@ TEST_F(GuardTest, any_of_the_declared_policies_suffices) {
   EXPECT_EQ(call(&EchoClient::own_or_granted, as_service("notify"), {}), Code::ok);
   EXPECT_EQ(call(&EchoClient::own_or_granted, as_service("push"), {}), Code::forbidden);
   EXPECT_EQ(call(&EchoClient::own_or_granted, as(person(k_alice)), owned(k_bob)), Code::forbidden);
+}
+
+TEST_F(GuardTest, where_a_policy_says_all_neither_the_owner_nor_the_grant_suffices_alone) {
+  EchoRequest both = granted(k_bob, write(k_alice, k_bob));
+  both.set_owner(k_alice);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as(person(k_alice)), both), Code::ok);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as(person(k_alice)), owned(k_alice)), Code::forbidden);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as(person(k_alice)), granted(k_bob, write(k_alice, k_bob))), Code::forbidden);
+  EchoRequest foreign = granted(k_bob, write(k_bob, k_bob));  // The owner with somebody else's grant.
+  foreign.set_owner(k_alice);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as(person(k_alice)), foreign), Code::forbidden);
+  EchoRequest job_granted = granted(k_bob, job(k_bob));
+  job_granted.set_owner(k_alice);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as(person(k_alice)), job_granted), Code::forbidden);
+  EXPECT_EQ(call(&EchoClient::own_and_granted, as_service("notify"), job_granted), Code::forbidden);
 }
 
 TEST_F(GuardTest, a_method_without_a_policy_is_closed) {

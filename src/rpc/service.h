@@ -27,6 +27,7 @@ struct MethodPolicy {
   std::string_view (*grant)(const Message&) = nullptr;
   std::span<const std::string_view> services = {};
   bool is_public = false;
+  bool all = false;  // Owner and grant must both hold.
 };
 
 struct MethodInfo {

@@ -69,31 +69,121 @@ Status Appender::check_write_grant(std::string_view encoded, uint64_t actor, uin
   return {};
 }
 
-Result<internal::AppendResponse> Appender::append(Call& call, const internal::AppendRequest& request) {
+Result<Appender::Given> Appender::checked(const internal::AppendRequest& request) {
   TRY(check_request(request));
-  const uint64_t uin = request.uin();
-  const uint64_t peer = request.messages(0).conversation().id();
-  const bool to_self = peer == uin;
-  if (!to_self) TRY(check_write_grant(request.grant(), uin, peer));
+  Given given{.uin = request.uin(),
+              .peer = request.messages(0).conversation().id(),
+              .now_ms = core_.env.utc_ms(),
+              .messages = {},
+              .refused = {}};
+  given.messages.reserve(static_cast<size_t>(request.messages_size()));
+  for (const client::Message& message : request.messages()) {
+    given.refused = api::check_message(message);
+    if (!given.refused.ok()) break;
+    given.messages.push_back(stamped(message, given.uin, given.now_ms));
+  }
+  return given;
+}
 
-  const int64_t now_ms = core_.env.utc_ms();
-  std::vector<client::Message> messages;
-  Status refused;
-  for (const client::Message& given : request.messages()) {
-    refused = api::check_message(given);
-    if (!refused.ok()) break;
-    messages.push_back(stamped(given, uin, now_ms));
+Result<internal::AppendResponse> Appender::append(Call& call, const internal::AppendRequest& request) {
+  const Given given = TRY(checked(request));
+  if (given.peer != given.uin) TRY(check_write_grant(request.grant(), given.uin, given.peer));
+  return append_own(call, given);
+}
+
+// The guard has checked owner and grant.
+Result<internal::AppendResponse> Appender::send(Call& call, const internal::AppendRequest& request) {
+  Given given = TRY(checked(request));
+  if (given.peer == given.uin || given.peer != request.peer()) {
+    return Status(Code::invalid, "the messages are not for the peer");
+  }
+  std::optional<internal::AppendResponse> sent;
+  if (!given.messages.empty() && TRY(open_sends_.none_open(call, given.uin))) sent = TRY(send_together(call, given));
+  if (!sent) sent = TRY(send_in_steps(call, given));
+  return *std::move(sent);
+}
+
+// Nothing, and nothing done, when the messages can't all be put at once: one is there already, or the store has the two
+// inboxes in different places.
+Result<std::optional<internal::AppendResponse>> Appender::send_together(Call& call, Given& given) {
+  const size_t count = given.messages.size();
+  const bool purged = core_.config.retention != Retention::forever;
+  std::vector<store::Commit> commits;
+  commits.reserve(2 * count);
+  std::vector<std::string> hashes;
+  size_t bytes = 0;
+  const auto add = [&](uint64_t owner, const client::Message& message, const std::string& hash) {
+    Append append = append_of(owner, message, hash);
+    if (purged) append.commit.mark_work = model::k_work_retention;
+    bytes += append.bytes;
+    commits.push_back(std::move(append.commit));
+  };
+  for (const client::Message& message : given.messages) {
+    hashes.push_back(api::payload_hash(message));
+    add(given.uin, message, hashes.back());
+  }
+  const std::vector<uint64_t> delivered = open_sends_.delivered(given.uin);
+  for (uint64_t version : delivered) commits[0].mutations.push_back(erase(open_key(version)));
+  for (size_t i = 0; i < count; ++i) {
+    client::Message& message = given.messages[i];
+    fill(direct(given.uin), *message.mutable_conversation());  // As the peer sees it.
+    add(given.peer, message, hashes[i]);
+    fill(direct(given.peer), *message.mutable_conversation());
   }
 
+  const auto replies = core_.store.commit_many(call, std::move(commits), store::Order::together);
+  ENSURE(replies.size() == 2 * count);
+  for (const Result<store::CommitReply>& reply : replies) {
+    if (reply.ok() ? !reply->committed : reply.code() == Code::unsupported) return std::optional<internal::AppendResponse>();
+  }
+  for (const Result<store::CommitReply>& reply : replies) {
+    if (!reply.ok() && reply.code() != Code::cancelled) return reply.status();
+  }
+  for (const Result<store::CommitReply>& reply : replies) TRY(reply);
+
+  open_sends_.forget(given.uin, delivered);
+  core_.counters.appends.add(static_cast<int64_t>(2 * count));
+  core_.counters.bytes.add(static_cast<int64_t>(bytes));
+  internal::AppendResponse response;
+  for (size_t i = 0; i < count; ++i) {
+    internal::Appended& appended = *response.add_appended();
+    appended.set_key(given.messages[i].key());
+    appended.set_version(replies[i]->header.version);
+    appended.set_server_time_ms(given.now_ms);
+  }
+  const client::Conversation& conversation = given.messages[0].conversation();
+  core_.rings.ring(given.uin, replies[count - 1]->header.version, conversation, given.uin, device_of(call));
+  client::Conversation theirs;
+  fill(direct(given.uin), theirs);
+  core_.rings.ring(given.peer, replies[2 * count - 1]->header.version, theirs, given.uin, {});
+  if (!given.refused.ok()) put_code(response, given.refused);
+  return std::optional<internal::AppendResponse>(std::move(response));
+}
+
+Result<internal::AppendResponse> Appender::send_in_steps(Call& call, const Given& given) {
+  internal::AppendResponse response = TRY(append_own(call, given));
+  std::vector<client::Message> sent;
+  for (int i = 0; i < response.appended_size() && response.appended(i).code() == 0; ++i) {
+    client::Message& message = sent.emplace_back(given.messages[static_cast<size_t>(i)]);
+    message.set_server_time_ms(response.appended(i).server_time_ms());  // Of the first time, if it came before.
+  }
+  if (!sent.empty()) TRY(open_sends_.deliver(call, given.uin, given.peer, sent));
+  return response;
+}
+
+Result<internal::AppendResponse> Appender::append_own(Call& call, const Given& given) {
+  const uint64_t uin = given.uin;
+  const bool to_self = given.peer == uin;
+  Status refused = given.refused;
   std::vector<Append> appends;
-  for (const client::Message& message : messages) {
+  for (const client::Message& message : given.messages) {
     appends.push_back(append_of(uin, message, api::payload_hash(message)));
     store::Commit& commit = appends.back().commit;
     if (!to_self) {
       OpenSendRow open;
-      open.set_peer(peer);
+      open.set_peer(given.peer);
       open.set_key(message.key());
-      open.set_time_ms(now_ms);
+      open.set_time_ms(given.now_ms);
       commit.mutations.push_back(put_at_version(open_prefix(), open.SerializeAsString()));
       commit.mark_work = model::k_work_open_send;
     } else if (core_.config.retention != Retention::forever) {
@@ -106,7 +196,10 @@ Result<internal::AppendResponse> Appender::append(Call& call, const internal::Ap
     for (uint64_t version : delivered) appends[0].commit.mutations.push_back(erase(open_key(version)));
   }
 
+  std::optional<OpenSends::Opening> opening;
+  if (!to_self) opening.emplace(open_sends_, uin);
   const InOrder done = commit_deduplicated(call, core_.store, appends, OnReused::stop);
+  opening.reset();
   internal::AppendResponse response;
   uint64_t newest = 0;
   for (size_t i = 0; i < done.outcomes.size(); ++i) {
@@ -116,10 +209,10 @@ Result<internal::AppendResponse> Appender::append(Call& call, const internal::Ap
       break;
     }
     internal::Appended& appended = *response.add_appended();
-    appended.set_key(messages[i].key());
+    appended.set_key(given.messages[i].key());
     appended.set_version(outcome.version);
     appended.set_duplicate(!outcome.committed);
-    appended.set_server_time_ms(outcome.committed ? now_ms : outcome.present->server_time_ms);
+    appended.set_server_time_ms(outcome.committed ? given.now_ms : outcome.present->server_time_ms);
     if (!outcome.committed) {
       core_.counters.duplicates.add(1);
       continue;
@@ -130,7 +223,7 @@ Result<internal::AppendResponse> Appender::append(Call& call, const internal::Ap
     core_.counters.bytes.add(static_cast<int64_t>(appends[i].bytes));
     if (!to_self) core_.counters.open_sends.add(1);
   }
-  if (newest != 0) core_.rings.ring(uin, newest, request.messages(0).conversation(), uin, device_of(call));
+  if (newest != 0) core_.rings.ring(uin, newest, given.messages[0].conversation(), uin, device_of(call));
 
   if (!done.failure.ok()) {
     if (response.appended_size() == 0) return done.failure;  // Nothing was done: the whole call failed.

@@ -39,6 +39,9 @@ class InboxServiceImpl : public InboxRoom {
   Status purge(Call& call) override { return purge_.purge_all(call); }
   void send_rings() override { core_.rings.flush(); }
 
+  Result<AppendResponse> send(Call& call, const AppendRequest& request) override {
+    return appender_.send(call, request);
+  }
   Result<AppendResponse> append(Call& call, const AppendRequest& request) override {
     return appender_.append(call, request);
   }

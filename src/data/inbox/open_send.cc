@@ -64,6 +64,35 @@ void OpenSends::note_first_open(uint64_t sender, const store::ReadReply& first_p
   first_open_[sender] = first_page.rows.empty() ? first_page.header.version + 1 : last_number(first_page.rows.front().key);
 }
 
+OpenSends::Opening::Opening(OpenSends& sends, uint64_t sender) : sends_(sends), sender_(sender) {
+  sends_.none_open_.erase(sender);
+  ++sends_.opening_[sender];
+  ++sends_.openings_;
+}
+
+OpenSends::Opening::~Opening() {
+  const auto found = sends_.opening_.find(sender_);
+  if (--found->second == 0) sends_.opening_.erase(found);
+}
+
+Result<bool> OpenSends::none_open(Call& call, uint64_t sender) {
+  if (none_open_.contains(sender)) return true;
+  const store::Read read{.entity = entity_of(sender), .from = first_open_key(sender), .to = after_prefix(open_prefix()),
+                         .rows_max = k_open_page_rows};
+  const uint64_t openings = openings_;
+  const store::ReadReply reply = TRY(core_.store.read(call, read));
+  // What began meanwhile may have put a row behind what was read.
+  if (opening_.contains(sender) || openings_ != openings || reply.more) return false;
+  note_first_open(sender, reply);
+  const auto known = delivered_.find(sender);
+  for (const store::Row& row : reply.rows) {
+    if (known == delivered_.end() || !known->second.contains(last_number(row.key))) return false;
+  }
+  if (none_open_.size() >= k_delivered_senders_max) none_open_.clear();
+  none_open_.insert(sender);
+  return true;
+}
+
 // The bodies of open sends: from the request where it names them, else from the sender's log.
 Result<std::vector<client::Message>> OpenSends::with_earlier(
     Call& call, uint64_t sender, std::span<const store::Row> open,

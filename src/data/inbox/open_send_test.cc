@@ -99,15 +99,18 @@ TEST(OpenSend, what_is_known_to_be_delivered_is_not_delivered_again) {
 TEST(OpenSend, a_crash_at_any_write_loses_and_doubles_nothing) {
   int deaths = 0;
   for (const bool resend : {false, true}) {
+    for (const bool at_once : {false, true}) {
     for (const auto moment : {FaultyStore::Moment::before, FaultyStore::Moment::after}) {
       for (int at = 1;; ++at) {
-        SCOPED_TRACE(fmt::format("write {} {} resend {}", at, static_cast<int>(moment), resend));
+        SCOPED_TRACE(fmt::format("write {} {} resend {} at once {}", at, static_cast<int>(moment), resend, at_once));
         World world;
         world.store.die_at(at, moment);
         Ids acked, tried;
         const auto send = [&](const std::string& id) {
           tried.push_back(id);
-          if (world.send(k_ann, k_bob, id).ok()) acked.push_back(id);
+          // Every second one in steps, so that open sends stand before what goes at once.
+          const bool steps = !at_once || tried.size() % 2 == 0;
+          if ((steps ? world.send(k_ann, k_bob, id) : world.send_at_once(k_ann, k_bob, id)).ok()) acked.push_back(id);
         };
         send("one");
         send("two");
@@ -136,8 +139,9 @@ TEST(OpenSend, a_crash_at_any_write_loses_and_doubles_nothing) {
         EXPECT_FALSE(marked(world, k_ann));
       }
     }
+   }
   }
-  EXPECT_GT(deaths, 30);
+  EXPECT_GT(deaths, 60);
 }
 
 // After receiving x from Ann, Bob answers: his answer sorts behind x in both inboxes, although Ann's earlier send
@@ -152,6 +156,82 @@ TEST(OpenSend, an_answer_sorts_behind_its_question_in_every_inbox) {
   ASSERT_TRUE(world.finish_later().ok());
   EXPECT_EQ(world.ids(k_ann), (Ids{"question", "answer"}));
   EXPECT_EQ(world.ids(k_bob), (Ids{"question", "answer"}));
+}
+
+TEST(OpenSend, a_send_is_one_batch_and_one_sync_and_leaves_no_open_send) {
+  World world;
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "zero").ok());
+  const int commits = world.store.commits;
+  const auto sent = world.send_at_once(k_ann, k_bob, {World::text(k_bob, "one"), World::text(k_bob, "two")});
+  ASSERT_TRUE(sent.ok());
+  EXPECT_EQ(world.store.commits, commits + 1);
+  EXPECT_EQ(sent->appended_size(), 2);
+  EXPECT_EQ(sent->appended(1).version(), 3u);
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_FALSE(marked(world, k_ann));
+  EXPECT_EQ(world.ids(k_ann), (Ids{"zero", "one", "two"}));
+  EXPECT_EQ(world.ids(k_bob), (Ids{"zero", "one", "two"}));
+  EXPECT_EQ(world.state(k_bob, direct(k_ann)).unread(), 3u);
+  world.room->send_rings();
+  EXPECT_EQ(world.rings.size(), 2u);
+}
+
+TEST(OpenSend, a_resend_of_some_answers_as_the_first_time_and_adds_the_rest) {
+  World world;
+  const auto first = world.send_at_once(k_ann, k_bob, {World::text(k_bob, "one")});
+  ASSERT_TRUE(first.ok());
+  world.env.jump_utc_ms(1'000);
+  const auto again = world.send_at_once(k_ann, k_bob, {World::text(k_bob, "one"), World::text(k_bob, "two")});
+  ASSERT_TRUE(again.ok()) << again.status().detail();
+  EXPECT_TRUE(again->appended(0).duplicate());
+  EXPECT_EQ(again->appended(0).server_time_ms(), first->appended(0).server_time_ms());
+  EXPECT_EQ(again->appended(1).version(), 2u);
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+  const auto reused = world.send_at_once(k_ann, k_bob, {World::text(k_bob, "one", "something else")});
+  ASSERT_TRUE(reused.ok());
+  EXPECT_EQ(reused->appended(0).code(), static_cast<uint32_t>(model::ErrorCode::client_msg_id_reused));
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+}
+
+TEST(OpenSend, a_send_that_the_receivers_inbox_refuses_leaves_nothing_in_the_senders) {
+  World world;
+  world.store.refuse(entity_of(k_bob));
+  EXPECT_EQ(world.send_at_once(k_ann, k_bob, "one").code(), Code::unavailable);
+  EXPECT_EQ(world.ids(k_ann), Ids{});
+  EXPECT_EQ(open(world, k_ann), 0u);
+  EXPECT_FALSE(marked(world, k_ann));
+  world.store.refuse({});
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "one").ok());
+  EXPECT_EQ(world.ids(k_bob), Ids{"one"});
+}
+
+TEST(OpenSend, a_send_at_once_does_not_overtake_an_open_send) {
+  World world;
+  world.store.refuse(entity_of(k_bob));
+  EXPECT_FALSE(world.send(k_ann, k_bob, "one").ok());
+  world.store.refuse({});
+  world.restart();  // Nobody remembers it.
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "two").ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "three").ok());
+  EXPECT_EQ(open(world, k_ann), 0u);  // Their rows went with three's commit.
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two", "three"}));
+}
+
+TEST(OpenSend, inboxes_in_different_places_are_written_one_after_the_other) {
+  World world;
+  world.store.in_different_places = true;
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "one").ok());
+  EXPECT_EQ(open(world, k_ann), 1u);
+  EXPECT_TRUE(marked(world, k_ann));
+  world.store.refuse(entity_of(k_bob));
+  EXPECT_FALSE(world.send_at_once(k_ann, k_bob, "two").ok());
+  world.store.refuse({});
+  ASSERT_TRUE(world.finish_later().ok());
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two"}));
+  EXPECT_EQ(open(world, k_ann), 0u);
 }
 
 TEST(OpenSend, more_of_them_than_one_round_takes_are_all_delivered_in_order) {

@@ -39,16 +39,13 @@ class ChatServiceImpl : public ChatService {
     const uint64_t peer = request.messages(0).conversation().id();
     if (model::is_group(peer)) return deps_.group_chat.send_to_group(call, request);
 
-    std::string grant;  // Notes to self need none.
-    if (peer != me) grant = TRY(may_write(call, me, peer));
-
-    internal::AppendRequest own;
-    own.set_uin(me);
-    own.set_grant(grant);
-    *own.mutable_messages() = request.messages();
-    const internal::AppendResponse appended = TRY(deps_.inbox.append(call, own));
-    if (peer != me) TRY(append_to_peer(call, me, peer, grant, request, appended));
-    return answer(request, appended);
+    internal::AppendRequest append;
+    append.set_uin(me);
+    *append.mutable_messages() = request.messages();
+    if (peer == me) return answer(request, TRY(deps_.inbox.append(call, append)));  // A note to oneself needs no right.
+    append.set_peer(peer);
+    append.set_grant(TRY(may_write(call, me, peer)));
+    return answer(request, TRY(deps_.inbox.send(call, append)));
   }
 
   Result<MarkReadResponse> mark_read(Call& call, const MarkReadRequest& request) override {
@@ -144,26 +141,6 @@ class ChatServiceImpl : public ChatService {
     request.set_uin(me);
     request.set_peer(peer);
     return TRY(deps_.contact.may_write(call, request)).grant();
-  }
-
-  // What the sender's inbox holds goes to the receiver's, with the key and the time that were stored there.
-  Status append_to_peer(Call& call, uint64_t me, uint64_t peer, const std::string& grant, const SendRequest& request,
-                        const internal::AppendResponse& appended) {
-    internal::AppendToPeerRequest to_peer;
-    to_peer.set_uin(peer);
-    to_peer.set_actor(me);
-    to_peer.set_grant(grant);
-    for (int i = 0; i < appended.appended_size(); ++i) {
-      if (appended.appended(i).code() != 0) break;
-      Message& message = *to_peer.add_messages();
-      message = request.messages(i);
-      message.set_sender(me);
-      message.set_key(appended.appended(i).key());
-      message.set_server_time_ms(appended.appended(i).server_time_ms());
-    }
-    if (to_peer.messages_size() == 0) return {};
-    TRY(deps_.inbox.append_to_peer(call, to_peer));
-    return {};
   }
 
   static SendResponse answer(const SendRequest& request, const internal::AppendResponse& appended) {

@@ -1,7 +1,6 @@
-// logic/chat: sending one to one. The life of a message: the contact service signs the right to write, the sender's
-// inbox stores it with an open-send mark, the receiver's inbox stores it, the sender is answered. Both appends are
-// idempotent by message key, so a client may send again whenever it likes; an answer means durable in both inboxes.
-// Should this process die between the two, data/inbox finishes the open send.
+// logic/chat: sending one to one. The life of a message: the contact service signs the right to write, data/inbox
+// stores it in both inboxes, the sender is answered. Appends are idempotent by message key, so a client may send again
+// whenever it likes; an answer means durable in both inboxes. What is left between the two, data/inbox finishes.
 // Errors: not_friend, blocked, client_msg_id_reused, invalid, too_large, no_space and the general ones.
 #pragma once
 

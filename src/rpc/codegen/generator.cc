@@ -99,6 +99,7 @@ std::string policy_of(const MethodModel& method) {
   }
   if (!method.services.empty()) line("services", services_name(method));
   if (method.is_public) line("is_public", "true");
+  if (method.all) line("all", "true");
   return out + "          },\n";
 }
 

@@ -112,6 +112,8 @@ TEST(Generator, a_policy_must_name_fields_that_exist_and_have_the_right_type) {
       {"owner: 'name'", "needs a single uint64 field; hongyan.x.Req.name"},
       {"owner: 'many'", "needs a single uint64 field; hongyan.x.Req.many"},
       {"device: 'device' public: true", "device stands beside owner only"},
+      {"owner: 'uin' all: true", "all stands beside owner and grant, and nothing else"},
+      {"owner: 'uin' service: 's' all: true", "all stands beside owner and grant, and nothing else"},
       {"owner: 'uin' device: 'name'", "needs a single bytes field; hongyan.x.Req.name"},
       {"grant: {right: 'w' object: 'uin' field: 'grant'}", "needs a right and an issuer"},
       {"grant: {object: 'uin' field: 'grant' issuer: 'i'}", "needs a right and an issuer"},

@@ -105,6 +105,10 @@ Status read_policy(const pb::MethodDescriptor& method, const Policy& declared, M
     out.services.push_back(service);
   }
   out.is_public = declared.public_();
+  out.all = declared.all();
+  if (out.all && (out.owner_field.empty() || !grants || !out.services.empty() || out.is_public)) {
+    return bad(method, "policy all stands beside owner and grant, and nothing else");
+  }
   return {};
 }
 

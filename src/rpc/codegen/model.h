@@ -28,6 +28,7 @@ struct MethodModel {
   std::string grant_field;
   std::vector<std::string> services;
   bool is_public = false;
+  bool all = false;
 
   uint32_t command_id = 0;
   std::string command_path;

@@ -162,8 +162,25 @@ Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
   reply.header = reported(header);
   if (!commit.request_id.empty()) TRY(record_request(draft, commit, reply));
   draft.put(Space::rows, header_key, encode_header(draft.header));
-  for (auto& [key, value] : draft.writes) overlay_[key] = std::move(value);
+  for (auto& [key, value] : draft.writes) {
+    const auto [at, fresh] = overlay_.try_emplace(key);
+    if (in_group_) undo_.emplace_back(key, fresh ? std::optional<Changed>() : std::optional<Changed>(std::move(at->second)));
+    at->second = std::move(value);
+  }
   return reply;
+}
+
+void Evaluation::begin_group() {
+  in_group_ = true;
+  undo_.clear();
+}
+
+void Evaluation::drop_group() {
+  for (auto change = undo_.rbegin(); change != undo_.rend(); ++change) {
+    if (change->second) overlay_[change->first] = std::move(*change->second);
+    else overlay_.erase(change->first);
+  }
+  undo_.clear();
 }
 
 std::vector<Write> Evaluation::take_writes() {

@@ -41,6 +41,10 @@ class Evaluation {
 
   // An error of the store, or the reply; only a committed one adds writes.
   Result<CommitReply> evaluate(const Commit& commit);
+  // A group that passes as a whole: what was evaluated since begin_group() is taken back by drop_group().
+  void begin_group();
+  void end_group() { in_group_ = false; }
+  void drop_group();
   // What to write, in no order that matters: each key once.
   std::vector<Write> take_writes();
   bool empty() const { return overlay_.empty(); }
@@ -67,7 +71,10 @@ class Evaluation {
   const Tables& tables_;
   Backend& backend_;
   Moment moment_;
-  std::map<Key, std::optional<std::string>> overlay_;
+  using Changed = std::optional<std::string>;
+  std::map<Key, Changed> overlay_;
+  bool in_group_ = false;
+  std::vector<std::pair<Key, std::optional<Changed>>> undo_;  // What the group's keys were in the overlay before.
 };
 
 }  // namespace hongyan::store

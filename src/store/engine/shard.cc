@@ -215,21 +215,32 @@ std::vector<std::shared_ptr<Shard::Pending>> Shard::take() {
   return batch;
 }
 
+void Shard::evaluate(Evaluation& evaluation, Pending& pending) {
+  const bool together = pending.order == Order::together;
+  if (together) evaluation.begin_group();
+  bool stopped = false;
+  pending.replies.reserve(pending.commits.size());
+  for (const Commit& commit : pending.commits) {
+    if (stopped) {
+      pending.replies.emplace_back(Status(Code::cancelled, "store: a commit before it in the list did not pass"));
+      continue;
+    }
+    pending.replies.push_back(evaluation.evaluate(commit));
+    const Result<CommitReply>& reply = pending.replies.back();
+    stopped = pending.order != Order::any && (!reply.ok() || !reply->committed);
+    if (!stopped || !together) continue;
+    evaluation.drop_group();
+    for (size_t before = 0; before + 1 < pending.replies.size(); ++before) {
+      pending.replies[before] = Status(Code::cancelled, "store: a commit behind it in the list did not pass");
+    }
+  }
+  evaluation.end_group();
+}
+
 // On the commit lane's thread: touches nothing of the shard but the backend and the tables.
 Shard::Outcome Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume) {
   Evaluation evaluation(tables_, *backend_, moment);
-  for (const auto& pending : batch) {
-    bool stopped = false;
-    for (const Commit& commit : pending->commits) {
-      if (stopped) {
-        pending->replies.emplace_back(Status(Code::cancelled, "store: a commit before it in the list did not pass"));
-        continue;
-      }
-      pending->replies.push_back(evaluation.evaluate(commit));
-      const Result<CommitReply>& reply = pending->replies.back();
-      stopped = pending->order == Order::in_order && (!reply.ok() || !reply->committed);
-    }
-  }
+  for (const auto& pending : batch) evaluate(evaluation, *pending);
   Outcome outcome{.status = {}, .written = evaluation.take_writes()};
   if (resume) outcome.status = backend_->resume();
   if (outcome.status.ok() && !outcome.written.empty()) outcome.status = backend_->write(outcome.written);

@@ -77,6 +77,7 @@ class Shard : public Store {
     Status status;
     std::vector<Write> written;
   };
+  static void evaluate(Evaluation& evaluation, Pending& pending);
   Outcome execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume);
   void finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome);
   bool refused_for_now() const;

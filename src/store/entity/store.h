@@ -1,5 +1,5 @@
 // The one abstraction of the store. An entity is (table, id): a header and rows ordered by key. A commit is atomic
-// inside one entity; nothing is atomic across entities. Every engine (embedded RocksDB, the log engine of the
+// inside one entity; across entities only Order::together is, and only where they lie in one shard. Every engine (embedded RocksDB, the log engine of the
 // simulator, PaxosStore, SQL) implements Store and passes the same conformance suite
 // (store/engine/testing/conformance.h).
 //
@@ -161,7 +161,13 @@ struct Work {
   uint64_t marked_at = 0;  // Version (of the marking commit); pass to WorkDone.
 };
 
-enum class Order : uint8_t { any = 1, in_order = 2 };  // in_order stops at the first commit that fails or is not committed.
+enum class Order : uint8_t {
+  any = 1,
+  in_order = 2,  // Stops at the first commit that fails or is not committed.
+  // In order, and all of them or none, after a crash too. The one that did not pass has its own reply, all others
+  // Code::cancelled. Entities of several shards: Code::unsupported, and the caller goes step by step.
+  together = 3,
+};
 
 class Store {
  public:

@@ -35,6 +35,7 @@ Result<CommitReply> TestStore::commit(Call& call, Commit commit) {
 std::vector<Result<CommitReply>> TestStore::commit_many(Call& call, std::vector<Commit> commits, Order order) {
   if (!before && !after) return below().commit_many(call, std::move(commits), order);
   std::vector<Result<CommitReply>> replies;
+  if (order == Order::together) return {commits.size(), Result<CommitReply>(Status(Code::unsupported, "one by one"))};
   replies.reserve(commits.size());
   bool stopped = false;
   for (Commit& one : commits) {

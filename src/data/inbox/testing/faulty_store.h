@@ -45,6 +45,7 @@ class FaultyStore : public store::Store {
   // Runs once before the next commit: somebody else is faster.
   std::function<void()> before_commit;
   int commits = 0;
+  bool in_different_places = false;  // No two entities in one batch.
 
   Result<store::CommitReply> commit(Call& call, store::Commit commit) override {
     ++commits;
@@ -63,6 +64,7 @@ class FaultyStore : public store::Store {
   }
   std::vector<Result<store::CommitReply>> commit_many(Call& call, std::vector<store::Commit> commits,
                                                       store::Order order) override {
+    if (order == store::Order::together) return commit_together(call, std::move(commits));
     std::vector<Result<store::CommitReply>> replies;
     bool stopped = false;
     for (store::Commit& one : commits) {
@@ -127,6 +129,24 @@ class FaultyStore : public store::Store {
     std::optional<T> result;
     runtime::run_in_coroutine(env_, [&] { result = work(); });
     return *std::move(result);
+  }
+  // One write, whatever is in it.
+  std::vector<Result<store::CommitReply>> commit_together(Call& call, std::vector<store::Commit> commits) {
+    const size_t count = commits.size();
+    const auto all = [&](Status status) { return std::vector<Result<store::CommitReply>>(count, std::move(status)); };
+    if (in_different_places) return all({Code::unsupported, "in different places"});
+    ++this->commits;
+    if (dead_) return all({Code::unavailable, "dead"});
+    for (const store::Commit& one : commits) {
+      if (refused_ && one.entity == *refused_) return all({Code::unavailable, "refused"});
+    }
+    if (before_commit) std::exchange(before_commit, nullptr)();
+    const bool dies = left_ > 0 && --left_ == 0;
+    dead_ = dead_ || dies;
+    if (dies && moment_ == Moment::before) return all({Code::unknown_outcome, "died"});
+    auto replies = wait<std::vector<Result<store::CommitReply>>>(
+        [&] { return shard().commit_many(call, std::move(commits), store::Order::together); });
+    return dies ? all({Code::unknown_outcome, "died"}) : replies;
   }
   Result<store::CommitReply> apply(Call& call, store::Commit commit) {
     return wait<Result<store::CommitReply>>([&] { return shard().commit(call, std::move(commit)); });

@@ -98,7 +98,21 @@ class World {
     Call call = as(from);
     return room->append_to_peer(call, request);
   }
-  // As logic/chat does it. The status is what the client is told.
+  // As logic/chat does it.
+  Result<internal::AppendResponse> send_at_once(uint64_t from, uint64_t to, std::vector<client::Message> messages) {
+    internal::AppendRequest request;
+    request.set_uin(from);
+    request.set_peer(to);
+    request.set_grant(grant(from, to));
+    for (const client::Message& message : messages) *request.add_messages() = message;
+    Call call = as(from);
+    return room->send(call, request);
+  }
+  Status send_at_once(uint64_t from, uint64_t to, const std::string& id) {
+    const internal::AppendResponse sent = TRY(send_at_once(from, to, {text(to, id, "text " + id)}));
+    return Status(static_cast<Code>(sent.appended(0).code()), "");
+  }
+  // As whoever has the two inboxes in different places. The status is what the client is told.
   Status send(uint64_t from, uint64_t to, client::Message message) {
     const internal::AppendResponse appended = TRY(append(from, to, {message}));
     if (appended.appended(0).code() != 0) return Status(static_cast<Code>(appended.appended(0).code()), "refused");

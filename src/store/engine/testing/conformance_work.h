@@ -156,6 +156,66 @@ TEST_P(Conformance, in_order_stops_at_the_first_that_is_not_committed_and_the_re
   });
 }
 
+TEST_P(Conformance, together_means_all_or_none) {
+  run([&] {
+    const EntityId a = entity("a"), b = entity("b", k_tracked);
+    const auto passed = store().commit_many(call_,
+                                            {{.entity = a, .mutations = {put("k", "1"), add("n", 1)}, .mark_work = 7},
+                                             {.entity = b, .mutations = {put("k", "1")}},
+                                             {.entity = a, .preconditions = {row_at("k", 1)}, .mutations = {add("n", 1)}}},
+                                            Order::together);
+    for (const auto& reply : passed) ASSERT_TRUE(reply.ok() && reply->committed);
+    EXPECT_EQ(passed[2]->numbers, (std::vector<int64_t>{2}));
+    const Header before = header(a);
+    const auto refused = store().commit_many(call_,
+                                             {{.entity = a, .mutations = {put("k", "2"), put("l", "2"), add("n", 1)}, .mark_work = 8},
+                                              {.entity = entity("c"), .mutations = {put("k", "2")}},
+                                              {.entity = b, .preconditions = {absent("k")}, .mutations = {put("l", "2")}},
+                                              {.entity = b, .mutations = {put("m", "2")}}},
+                                             Order::together);
+    EXPECT_EQ(refused[0].code(), Code::cancelled);
+    EXPECT_EQ(refused[1].code(), Code::cancelled);
+    ASSERT_TRUE(refused[2].ok());
+    EXPECT_FALSE(refused[2]->committed);
+    EXPECT_EQ(refused[2]->present->value, "1");
+    EXPECT_EQ(refused[3].code(), Code::cancelled);
+    const auto failed = store().commit_many(call_,
+                                            {{.entity = a, .mutations = {erase("k")}}, {.entity = entity("d", 99)}}, Order::together);
+    EXPECT_EQ(failed[0].code(), Code::cancelled);
+    EXPECT_EQ(failed[1].code(), Code::invalid);
+    EXPECT_EQ(header(a).position, before.position);
+    EXPECT_EQ(value(a, "k"), "1");
+    EXPECT_EQ(value(a, "l"), "(absent)");
+    EXPECT_EQ(header(entity("c")).incarnation, 0u);
+    EXPECT_EQ(changes(b, 0), (Strings{"k@1"}));
+    EXPECT_TRUE(store().scan_work(call_, 8, nullptr, 10)->empty());
+  });
+}
+
+// What a refused group would have written is gone for those behind it in the same batch, and what stood there is back.
+TEST_P(Conformance, a_group_that_does_not_pass_leaves_its_batch_as_it_was) {
+  run([&] {
+    const EntityId e = entity("e");
+    runtime::Nursery nursery(env().scheduler());
+    std::vector<std::vector<Result<CommitReply>>> replies(3);
+    const auto spawn = [&](size_t i, std::vector<Commit> commits, Order order) {
+      nursery.spawn("commits", [&, i, commits = std::move(commits), order] {
+        Call call = env().call();
+        replies[i] = store().commit_many(call, commits, order);
+      });
+    };
+    spawn(0, {{.entity = e, .mutations = {put("k", "first"), add("n", 1)}}}, Order::any);
+    spawn(1, {{.entity = e, .mutations = {put("k", "never"), put("l", "never"), add("n", 10)}},
+              {.entity = e, .preconditions = {absent("k")}}}, Order::together);
+    spawn(2, {{.entity = e, .preconditions = {absent("l")}, .mutations = {add("n", 1)}}}, Order::any);
+    ASSERT_TRUE(nursery.join(call_).ok());
+    ASSERT_TRUE(replies[2][0].ok() && replies[2][0]->committed);
+    EXPECT_EQ(replies[2][0]->numbers, (std::vector<int64_t>{2}));
+    EXPECT_EQ(replies[2][0]->header.version, 2u);
+    EXPECT_EQ(value(e, "k"), "first");
+  });
+}
+
 TEST_P(Conformance, commits_to_one_entity_see_those_before_them) {
   run([&] {
     const EntityId e = entity("e", k_tracked);
