@@ -6,6 +6,8 @@
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { createInterface } from 'node:readline';
+import { createHash, randomBytes } from 'node:crypto';
 import { launch } from './browser.mjs';
 import { MockServer } from './mock_server.mjs';
 import { clipped } from './scenes.mjs';
@@ -75,6 +77,7 @@ class Real {
         this.secret ??= /^\s*([0-9a-f]{64})$/m.exec(text)?.[1]; // Printed at the first start only.
         const ready = JSON.parse(line[1]);
         this.server_api = ready.server_api;
+        this.long_link = ready.long_link;
         resolve(ready.web.replace(/\/$/, ''));
       });
       this.child.on('exit', (code) => reject(new Error(`the server ended with ${code}:\n${text.slice(-2000)}`)));
@@ -742,6 +745,182 @@ steps[k_integrator] = async () => {
   await page.reload();
   await page.waitForSelector('nav');
   await context.close();
+};
+
+// ---- a message's way from a long link through the browser and back to one
+// An account on the long link, in a process of its own (tests/lib/long_link_peer.py).
+class Peer {
+  static async make(nickname) {
+    const one = new Peer();
+    one.nickname = nickname;
+    one.name = `u${stamp}${people++}`;
+    const script = new URL('../../../tests/lib/long_link_peer.py', import.meta.url).pathname;
+    const words = [script, server.long_link, one.name, `plain fox ${stamp} jumps`, nickname];
+    one.child = spawn('python3', words, { stdio: ['pipe', 'pipe', 'inherit'] });
+    one.lines = createInterface({ input: one.child.stdout })[Symbol.asyncIterator]();
+    one.uin = (await one.answer()).uin;
+    return one;
+  }
+  async answer() {
+    const { value, done } = await this.lines.next();
+    check(!done, `the long link of ${this.nickname} goes on`);
+    const answer = JSON.parse(value);
+    check(!answer.error, `${this.nickname}: ${answer.error}`);
+    return answer;
+  }
+  ask(order) {
+    this.child.stdin.write(`${JSON.stringify(order)}\n`);
+    return this.answer();
+  }
+  async close() {
+    const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    this.child.stdin.end();
+    await gone;
+  }
+}
+// The same bytes for the same seed, which a failure prints.
+function dice(seed) {
+  let count = 0;
+  const block = () => createHash('sha256').update(`${seed} ${count++}`).digest();
+  return {
+    bytes(size) {
+      const blocks = [];
+      for (let have = 0; have < size; have += 32) blocks.push(block());
+      return Buffer.concat(blocks).subarray(0, size);
+    },
+    below: (limit) => block().readUInt32LE(0) % limit,
+  };
+}
+// One protobuf field number 4000 of bytes, which no message of the contract has.
+function unknown_field(value) {
+  const varint = (number) => {
+    const out = [];
+    for (; number >= 128; number >>>= 7) out.push((number & 127) | 128);
+    return Buffer.from([...out, number]);
+  };
+  return Buffer.concat([varint((4000 << 3) | 2), varint(value.length), value]);
+}
+function strange_messages(seed) {
+  const { bytes, below } = dice(seed);
+  const list = [];
+  const sizes = [0, 1, 255, 4096, below(4097), below(4097)];
+  for (const [at, size] of sizes.entries()) {
+    const content = Buffer.from(bytes(size));
+    content.set([0, 0xff, 0xc3, 0x28, 0].slice(0, size)); // NULs and what no UTF-8 has.
+    list.push({
+      kind: 60001,
+      content: content.toString('base64'),
+      digest: at === 0 ? '' : `Strange ${at} ${String.fromCodePoint(0x4e00 + below(20000))}\u202e<b>`,
+      flags: below(4), // no_unread and no_push; the others say whether a list or a log takes it.
+      ext: bytes(at === 1 ? 1024 : below(1025)).toString('base64'),
+    });
+  }
+  // A text of a newer client: fields in ext and in the Message itself that this version does not know.
+  const field = unknown_field(bytes(40));
+  list.push({
+    kind: 1,
+    content: Buffer.from('Known, with more').toString('base64'),
+    digest: 'Known, with more',
+    flags: 0,
+    ext: field.toString('base64'),
+    extra: field.toString('base64'),
+  });
+  return list;
+}
+const bare = ({ kind, content = '', digest = '', flags = 0, ext = '' }) =>
+  JSON.stringify({ kind, content, digest, flags, ext });
+// What the page keeps on its disk of these messages, oldest first.
+const stored = (page, sender) =>
+  page.evaluate(async (from) => {
+    const { name } = (await indexedDB.databases()).find((one) => /^hongyan-\d+$/.test(one.name));
+    const done = (request) =>
+      new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+      });
+    const db = await done(indexedDB.open(name));
+    const rows = await done(db.transaction('messages').objectStore('messages').getAll());
+    db.close();
+    return rows
+      .filter((row) => row.message.sender === from && row.message.kind !== 2)
+      .sort((a, b) => a.pos - b.pos)
+      .map((row) => row.message);
+  }, sender);
+const k_chain = 'kinds and fields nobody knows go through the browser unchanged';
+steps[k_chain] = async () => {
+  if (!command) {
+    console.log('     (the mock has no long link)');
+    return;
+  }
+  const seed = process.env.HY_SEED ?? randomBytes(8).toString('hex');
+  const strange = strange_messages(seed);
+  const [web, from, to] = [
+    await (await Person.make('Middle')).register(),
+    await Peer.make('Long From'),
+    await Peer.make('Long To'),
+  ];
+  const { page } = web;
+  try {
+    for (const peer of [from, to]) {
+      await web.ask(peer);
+      const uin = await page.evaluate(() => JSON.parse(localStorage.getItem('hongyan.session')).uin);
+      await peer.ask({ do: 'accept', uin });
+      peer.other = uin;
+    }
+    for (const message of strange) await from.ask({ do: 'send', to: from.other, message });
+    await web.open('Long From');
+    await web.sees('Known, with more');
+    check(
+      JSON.stringify((await stored(page, from.uin)).map(bare)) === JSON.stringify(strange.map(bare)),
+      'IndexedDB has every byte that was sent',
+    );
+    const others = page.locator('.bubble.other');
+    check((await others.count()) === strange.length - 1, 'every unknown kind has its bubble');
+    for (const text of await others.locator('small').allTextContents())
+      check(text === 'This version can’t show this kind of message.', 'an unknown kind says so');
+    check((await page.locator('.bubble b').count()) === 0, 'a digest is never markup');
+
+    // Forwarded by keyboard alone, the second half without a network.
+    for (let at = 0; at < strange.length; at += 1) {
+      if (at === Math.ceil(strange.length / 2)) await web.context.setOffline(true);
+      await web.open('Long From');
+      await until(async () => (await page.locator('.messages.placed .act').count()) === strange.length, 'all are there');
+      for (const one of await page.locator('.act').all()) await one.waitFor(); // Rows are hidden until they are measured.
+      await page.locator('.messages').focus();
+      await page.keyboard.press('Enter'); // The newest; the arrows go from one to the next.
+      for (let up = strange.length - 1; up > at; up -= 1) await page.keyboard.press('ArrowUp');
+      await page.keyboard.press('Enter');
+      await page.getByRole('menuitem', { name: 'Forward' }).waitFor();
+      for (let tries = 0; (await page.evaluate(() => document.activeElement.textContent.trim())) !== 'Forward'; tries++) {
+        check(tries < 5, 'the menu has Forward');
+        await page.keyboard.press('ArrowDown');
+      }
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('#hits');
+      await page.keyboard.type('Long To');
+      await page.waitForSelector('#hit-0:has-text("Long To")');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('.who:has-text("Long To")');
+    }
+    await until(
+      async () => (await page.locator('.bubble').count()) === strange.length,
+      'what was forwarded offline waits in the chat',
+    );
+    await web.context.setOffline(false);
+    await web.all_sent();
+    const { messages } = await to.ask({ do: 'wait', count: strange.length });
+    const [got, wanted_ones] = [messages.map(bare), strange.map(bare)];
+    for (const [at, one] of wanted_ones.entries())
+      check(got[at] === one, `message ${at} arrives as it was sent: ${got[at]?.slice(0, 300)}, not ${one.slice(0, 300)}`);
+    check(got.length === wanted_ones.length, 'each arrives once');
+  } catch (error) {
+    error.message += ` (HY_SEED=${seed})`;
+    throw error;
+  } finally {
+    await from.close();
+    await to.close();
+  }
+  await web.close();
 };
 
 server = command ? new Real() : new Mock();

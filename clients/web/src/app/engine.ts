@@ -251,8 +251,8 @@ export class Engine {
   }
   // The same content byte for byte, whether this client knows the kind or not.
   forward(conv: ConvKey, message: MessageJson): Promise<void> {
-    const { kind, content = '', digest = '', ext } = message;
-    return this.send(conv, [{ kind, content, digest }], ext ? { ext } : {});
+    const { kind, content = '', digest = '', flags, ext } = message;
+    return this.send(conv, [{ kind, content, digest }], { ...(flags ? { flags } : {}), ...(ext ? { ext } : {}) });
   }
   async retry(ids: string[]): Promise<void> {
     await this.store.edit_outbox(ids, (row) => {

@@ -9,7 +9,7 @@ export type Theme = 'auto' | 'light' | 'dark';
 const words: Record<Language, Record<TextKey, string>> = { en: en, 'zh-Hans': zh };
 const k_settings = 'hongyan.settings';
 
-function saved(): { language?: Language; theme?: Theme } {
+function saved(): { language?: Language; theme?: Theme; notify?: boolean } {
   try {
     return JSON.parse(localStorage.getItem(k_settings) ?? '{}');
   } catch {
@@ -23,16 +23,20 @@ function preferred(): Language {
 class Settings {
   language = $state<Language>('en');
   theme = $state<Theme>('auto');
+  notify = $state(false); // Notifications of new messages; off until the person asks for them.
   load(): void {
     const known = saved();
     this.language = known.language && words[known.language] ? known.language : preferred();
     this.theme = known.theme ?? 'auto';
+    this.notify = known.notify ?? false;
     this.show();
   }
-  set(change: { language?: Language; theme?: Theme }): void {
+  set(change: { language?: Language; theme?: Theme; notify?: boolean }): void {
     if (change.language) this.language = change.language;
     if (change.theme) this.theme = change.theme;
-    localStorage.setItem(k_settings, JSON.stringify({ language: this.language, theme: this.theme }));
+    if (change.notify !== undefined) this.notify = change.notify;
+    const { language, theme, notify } = this;
+    localStorage.setItem(k_settings, JSON.stringify({ language, theme, notify }));
     this.show();
   }
   private show(): void {

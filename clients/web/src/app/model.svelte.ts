@@ -2,7 +2,7 @@
 // changes from the engine; components call the engine to change anything.
 import { SvelteMap } from 'svelte/reactivity';
 import type { AccountJson, ContactJson, ProfileJson } from '../wire/types';
-import type { Change, ConvKey, ConvRow, GroupRow, OutboxRow } from '../store/rows';
+import type { Change, ConvKey, ConvRow, GroupRow, MessageRow, OutboxRow } from '../store/rows';
 import { conv_of, k_direct, k_group, number_of } from '../store/rows';
 import { from_base64, to_base64 } from '../wire/bytes';
 import { SessionKeeper } from '../wire/session';
@@ -13,6 +13,7 @@ import { t, settings } from './i18n.svelte';
 import { system_text } from './system';
 import { k_system, system_of } from './text';
 import { engine_deps } from './browser';
+import { notify } from './notify';
 
 export type Section = 'chats' | 'contacts' | 'settings';
 export interface Route {
@@ -23,6 +24,8 @@ export const k_edge = { none: 0, friend: 1, asked: 2, asks_me: 3, stranger: 4 } 
 const k_system_uin = '1000';
 const k_type_system = 4;
 const k_typing_ms = 6000;
+const k_news_ms = 5 * 60_000;
+const k_flags_silent = 1 | 2 | 16; // no_unread, no_push, transient
 
 function route_of(hash: string): Route {
   const [, section = 'chats', ...rest] = hash.replace(/^#/, '').split('/');
@@ -229,6 +232,7 @@ export class Model {
           const row = await store.conversation(conv);
           if (row) this.convs.set(conv, row);
         }
+      this.tell_of(change.messages ?? []);
       for (const conv of change.drafts ?? []) {
         const row = await store.draft(conv);
         if (row) this.drafts.set(conv, row.text);
@@ -243,6 +247,16 @@ export class Model {
         if (message.message.sender !== this.uin) this.typing.delete(message.conv);
     } catch (error) {
       if (this.phase === 'ready') console.error(error); // The store closed under a late change: the page is leaving.
+    }
+  }
+  // What came just now from somebody else and nobody has read; pages of history are old or read.
+  private tell_of(messages: MessageRow[]): void {
+    if (!this.engine.leading) return;
+    for (const { conv, pos, time, message } of messages) {
+      const row = this.convs.get(conv);
+      if (!row || message.sender === this.uin || (message.flags ?? 0) & k_flags_silent) continue;
+      if (pos <= row.read_position || row.mute_until > Date.now() || Date.now() - time > k_news_ms) continue;
+      notify(conv, this.title_of(conv), this.digest_of({ ...row, last: message }), () => this.open_chat(conv));
     }
   }
   private show_typing(conv: ConvKey, actor: string): void {
@@ -301,8 +315,8 @@ export class Model {
       return `${this.name_of(message.sender, conv_of(row.conv).id)}: ${text}`;
     return text;
   }
-  actor_name(uin: string): string {
-    return uin === this.uin ? t('you') : this.name_of(uin);
+  actor_name(uin: string, group = ''): string {
+    return uin === this.uin ? t('you') : this.name_of(uin, group);
   }
 
   // ---- going places

@@ -1,7 +1,7 @@
 // What is in a message, as data for the components: text, links, system lines. Nothing here makes HTML.
 import { fromBinary } from '@bufbuild/protobuf';
 import { SystemContentSchema } from '../wire/gen/api/client/message_pb';
-import type { MessageJson } from '../wire/types';
+import type { ConversationJson, MessageJson, MessageRefJson } from '../wire/types';
 import { cut_utf8, from_base64, to_base64, utf8_bytes, utf8_text } from '../wire/bytes';
 
 export const k_text = 1;
@@ -17,6 +17,12 @@ export function text_content(text: string): { kind: number; content: string; dig
   };
 }
 export const text_of = (message: MessageJson): string => utf8_text(from_base64(message.content ?? ''));
+
+// What a message that quotes this one carries of it. Its place is told from where the quoting one is written.
+export function quote_of(message: MessageJson, conversation: ConversationJson): MessageRefJson {
+  const { key = '', sender = '0', kind = 0, digest = '' } = message;
+  return { conversation, key, sender, kind, digest };
+}
 
 export interface SystemLine {
   template: string;

@@ -1,4 +1,5 @@
 // Which dialog is open, and the question a dangerous action asks first.
+import type { ConvKey } from '../store/rows';
 import type { MessageJson } from '../wire/types';
 
 export type Dialog =
@@ -28,6 +29,7 @@ class Ui {
   dialog = $state.raw<Dialog | null>(null);
   question = $state.raw<Question | null>(null);
   group_panel = $state(false);
+  quote = $state.raw<{ conv: ConvKey; message: MessageJson } | null>(null); // What the next message answers.
   open(dialog: Dialog): void {
     this.dialog = dialog;
   }

@@ -22,6 +22,7 @@ export type {
   GroupMemberJson,
   MarkerJson,
   MessageJson,
+  MessageRefJson,
   MessageUpdateJson,
   ProfileJson,
   SystemContentJson,
