@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# People in browsers against the real server: register, befriend, chat, groups, tabs, offline, kill -9, history, devices.
+# People in browsers against the real server: register, befriend, chat, groups, tabs, offline, kill -9, history, devices;
+# and messages of kinds nobody knows from a long link through IndexedDB and a forward to a long link, byte for byte.
 # timeout: 600
 set -euo pipefail
 cd "$(dirname "$0")/../.."

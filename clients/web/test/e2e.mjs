@@ -319,6 +319,76 @@ const steps = {
     await a.close();
     await b.close();
   },
+  async 'a message is quoted, and the quote leads back to it'() {
+    const [a, b] = await friends('Quinn', 'Rosa');
+    await a.open_friend(b);
+    await a.say('Which day?');
+    await b.open('Quinn');
+    await b.sees('Which day?');
+    await b.page.locator('.bubble').last().click({ button: 'right' });
+    await b.page.getByRole('menuitem', { name: 'Quote' }).click();
+    await b.page.waitForSelector('.quote:has-text("Quoting Quinn")');
+    check(await b.page.evaluate(() => document.activeElement.id === 'composer'), 'the answer can be written at once');
+    await b.page.keyboard.press('Escape');
+    check((await b.page.locator('.quote').count()) === 0, 'Escape takes the quote back');
+    await b.page.locator('.bubble').last().click({ button: 'right' });
+    await b.page.getByRole('menuitem', { name: 'Quote' }).click();
+    await b.say('Friday');
+    check((await b.page.locator('.quote').count()) === 0, 'a quote is for one message');
+    await b.say('At noon');
+    for (const one of [b, a]) {
+      await one.sees('At noon');
+      check((await one.page.locator('.quoted').count()) === 1, 'one message quotes');
+      const words = await one.page.locator('.quoted').innerText();
+      check(/^(You|Quinn)\s+Which day\?$/.test(words), `who and what is quoted: ${words}`);
+    }
+    await a.page.locator('.quoted').click();
+    await a.page.waitForSelector('.flash .text:has-text("Which day?")');
+    await a.all_sent();
+    await accessible(a.page, 'a quote');
+    await a.close();
+    await b.close();
+  },
+  async 'a hidden page notifies once it was allowed to'() {
+    const [a, b] = await friends('Nadia', 'Omar');
+    await b.context.grantPermissions(['notifications'], { origin: server.origin });
+    await b.page.evaluate(() => {
+      window.told = [];
+      window.Notification = class {
+        static permission = 'granted';
+        static requestPermission = async () => 'granted';
+        constructor(title, { body }) {
+          window.told.push(`${title}: ${body}`);
+        }
+      };
+      Object.defineProperty(document, 'hidden', { get: () => window.away ?? false });
+    });
+    const told = () => b.page.evaluate(() => window.told.join('|'));
+    await a.open_friend(b);
+    const say = async (text, unread) => {
+      await a.say(text);
+      await b.go('Chats');
+      await until(async () => (await b.unread('Nadia')) === unread, `${unread} unread`);
+    };
+    await b.page.evaluate(() => {
+      window.away = true;
+    });
+    await say('Nobody asked', '1');
+    check((await told()) === '', 'not before the person turned it on');
+    await b.go('Settings');
+    await b.page.locator('.list').getByText('Notifications', { exact: true }).click();
+    await b.page.getByRole('switch').check();
+    await say('Are you there?', '2');
+    await until(async () => (await told()) === 'Nadia: Are you there?', 'the notification');
+    await b.page.evaluate(() => {
+      window.away = false;
+    });
+    await say('Now you look', '3');
+    check((await told()) === 'Nadia: Are you there?', 'not while the page is looked at');
+    check((await b.page.title()) === '(3) Hongyan', 'the title counts');
+    await a.close();
+    await b.close();
+  },
   async 'remark, block and remove'() {
     const [a, b] = await friends('Cora', 'Dirk');
     await a.go('Contacts');

@@ -160,13 +160,21 @@ describe('a kind this client does not know', () => {
       kind: 60001,
       content,
       digest: 'strange',
+      flags: 3,
       ext: 'AP8B',
     });
     const row = await until(async () => (await ann.store.page(`1:${b.uin}`, k_top, 10, true)).rows[0]);
     expect(row.message).toMatchObject({ kind: 60001, content, ext: 'AP8B' });
     await ann.forward(`1:${a.uin}`, row.message);
     const copy = await until(async () => (await ann.store.page(`1:${a.uin}`, k_top, 10, true)).rows[0]);
-    expect(copy.message).toMatchObject({ kind: 60001, content, digest: 'strange', ext: 'AP8B', sender: a.uin });
+    expect(copy.message).toMatchObject({
+      kind: 60001,
+      content,
+      digest: 'strange',
+      flags: 3,
+      ext: 'AP8B',
+      sender: a.uin,
+    });
   });
 });
 
