@@ -588,6 +588,7 @@ const steps = {
     const other = await Person.make('Sue');
     Object.assign(other, { name: b.name, password: b.password });
     await other.login();
+    await until(async () => (await other.unread('Rick')) === '130', 'the new device has the list');
     await other.open('Rick');
     await other.sees('line 129');
     check(
