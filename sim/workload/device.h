@@ -193,8 +193,8 @@ class Device {
   int session_timeline_ = 0;
   bool session_may_end_ = false;
   Time ambiguous_until_{};
-  // A logout that may be under way, and its ticket's timeline: a restore makes epochs repeat, so that one from a lost
-  // timeline may hit a session of this one.
+  // A logout that may be under way, and its ticket's timeline: a restore opens again what was closed later, so that one
+  // from a lost timeline may hit a session that came back.
   Time logout_until_{};
   int logout_timeline_ = 0;
   std::set<ConversationKey> sending_;

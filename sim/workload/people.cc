@@ -278,7 +278,7 @@ void People::log_out_and_in(size_t, Device& device) {
   if (!device.logged_in()) return;
   const std::string old_ticket = device.ticket();
   const std::string old_id = device.id();
-  const int timeline = device.session_timeline();  // A restore makes epochs repeat, so its old tickets are no probes.
+  const int timeline = device.session_timeline();  // A restore opens again what was closed later.
   const bool heard_it = device.log_out();
   if (heard_it && random_.one_in(2)) {
     const auto heard = device.sync_as(old_ticket, old_id, "");

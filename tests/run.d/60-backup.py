@@ -121,8 +121,22 @@ def run(work):
             raise AssertionError("a session that the backup does not know was accepted")
         except Refused as error:
             assert error.error_class == 3, error
+        lost_ticket = late.ticket
         late.login()
         late.sync()
+
+        print("a ticket of the lost time ends no session of the new one, however often the device has logged in")
+        for _ in range(4):
+            kept, late.ticket = late.ticket, lost_ticket
+            for path in ("sync", "logout", "device/list"):
+                try:
+                    late.call(path, {})
+                    raise AssertionError(f"{path}: a session that a restore has undone is served")
+                except Refused as error:
+                    assert error.error_class == 3, error
+            late.ticket = kept
+            late.sync()
+            late.login()
 
         print("new messages arrive once, also one that is sent again under its id")
         alice.send(bob.uin, "lost and sent again", lost_id)

@@ -126,7 +126,8 @@ Opening Service::opening_of(const Session& session, const client::DeviceInfo& de
           .feature_level = session.feature_level,
           .refresh_hash = hash_of_secret(session.secret),
           .end_others = end_others,
-          .now_ms = env_.utc_ms()};
+          .now_ms = env_.utc_ms(),
+          .first_floor = static_cast<uint32_t>(env_.random_u64() % k_restore_steps)};
 }
 
 Result<internal::OpenSessionResponse> Service::open_session(Call& call, const internal::OpenSessionRequest& request) {

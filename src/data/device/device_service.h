@@ -1,7 +1,8 @@
 // data/device: the devices of each user and their sessions. The only writer of the device table; mints client tickets.
 //
 // A session is (device, epoch). Opening one raises the device's epoch, so that at most one session of a device is good;
-// closing one burns its epoch. An epoch is never used twice. Whatever ends a session puts its tickets among the
+// closing one burns its epoch. An epoch is never used twice, also by sessions that a restore of the data has undone: their
+// tickets end and open nothing. Whatever ends a session puts its tickets among the
 // revocations of this process, at once and until the last of them has expired, and rings the device "logged out".
 // Refresh tokens: one secret at a time, replaced by each refresh; the one before stays good until the new one has been
 // used, so that a lost answer logs nobody out. Only hashes are stored. An integrator's ticket opens sessions of one

@@ -21,6 +21,8 @@ inline constexpr uint32_t k_ticket_valid_ms = 5 * 60 * 1000;      // When the in
 inline constexpr uint32_t k_ticket_valid_ms_max = 60 * 60 * 1000; // It goes through a page's address: not for long.
 inline constexpr runtime::Duration k_cursor_interval = 30s;  // A cursor only lets a purge go on: early enough.
 inline constexpr size_t k_cursor_times_max = 100'000;        // Devices whose last write is remembered; about 10 MiB.
+inline constexpr uint32_t k_restore_step_least = 1 << 16;    // More logins than a user has between a backup and its restore.
+inline constexpr uint32_t k_restore_steps = 1 << 24;         // Two restores of one backup agree once in so many; some 500 fit.
 inline constexpr int k_commit_tries_max = 8;                 // Read, decide, commit: then Code::conflict.
 
 }  // namespace hongyan::device

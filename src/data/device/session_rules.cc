@@ -42,8 +42,29 @@ std::string oldest(const Devices& devices, const std::string& but) {
   return std::get<2>(best);
 }
 
-void forget_surplus(Devices devices, const std::string& but, Decision& decision) {
-  uint32_t epoch_max = devices.meta.forgotten_epoch();
+// Further than a user logs in between a backup and its restore, and for each restore another: how far follows from the
+// incarnation, which is random. Near the end of the numbers the steps become smaller, so that there are always some left.
+uint32_t step_of(uint64_t incarnation, uint32_t from) {
+  return std::min<uint32_t>(k_restore_step_least + incarnation % k_restore_steps, (UINT32_MAX - from) / 2);
+}
+
+MetaRow lift_after_restore(const Devices& devices, uint32_t first_floor) {
+  MetaRow meta = devices.meta;
+  if (devices.header.incarnation == 0) {  // No entity yet: what it will be called is not known before.
+    meta.set_epoch_floor(first_floor);
+    return meta;
+  }
+  if (meta.incarnation() == devices.header.incarnation) return meta;
+  uint32_t highest = meta.epoch_floor();
+  for (const auto& [id, row] : devices.rows) highest = std::max(highest, row.epoch());
+  meta.set_epoch_floor(highest + step_of(devices.header.incarnation, highest));
+  meta.set_incarnation(devices.header.incarnation);
+  return meta;
+}
+
+// `lifted`: the floor is to be written anyway.
+void forget_surplus(Devices devices, const std::string& but, bool lifted, Decision& decision) {
+  uint32_t epoch_max = devices.meta.epoch_floor();
   while (devices.rows.size() > model::k_devices_max) {
     const std::string id = oldest(devices, but);
     const DeviceRow& row = devices.rows.at(id);
@@ -54,8 +75,8 @@ void forget_surplus(Devices devices, const std::string& but, Decision& decision)
     devices.rows.erase(id);
     ++decision.forgotten;
   }
-  if (decision.forgotten == 0) return;
-  devices.meta.set_forgotten_epoch(epoch_max);
+  if (decision.forgotten == 0 && !lifted) return;
+  devices.meta.set_epoch_floor(epoch_max);
   decision.mutations.push_back(put(std::string(k_row_meta), devices.meta));
 }
 
@@ -84,7 +105,8 @@ Decision open_session(const Devices& devices, const Opening& opening) {
   const DeviceRow* before = devices.find(id);
   Decision out;
   DeviceRow row;
-  out.epoch = (before == nullptr ? devices.meta.forgotten_epoch() : before->epoch()) + 1;
+  const MetaRow meta = lift_after_restore(devices, opening.first_floor);
+  out.epoch = std::max(meta.epoch_floor(), before == nullptr ? 0 : before->epoch()) + 1;
   row.set_epoch(out.epoch);
   row.set_open(true);
   *row.mutable_info() = opening.info;
@@ -95,6 +117,7 @@ Decision open_session(const Devices& devices, const Opening& opening) {
   out.mutations.push_back(put(device_key(id), row));
 
   Devices now = devices;
+  now.meta = meta;
   now.rows[id] = row;
   if (opening.end_others) {
     for (auto& [other_id, other] : now.rows) {
@@ -104,7 +127,8 @@ Decision open_session(const Devices& devices, const Opening& opening) {
       out.closed.push_back({.device_id = other_id, .epoch_lowest = other.epoch()});
     }
   }
-  forget_surplus(std::move(now), id, out);
+  const bool lifted = meta.epoch_floor() != devices.meta.epoch_floor() || meta.incarnation() != devices.meta.incarnation();
+  forget_surplus(std::move(now), id, lifted, out);
   return out;
 }
 

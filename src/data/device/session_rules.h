@@ -1,5 +1,7 @@
 // What opening and closing sessions does to a user's devices: decisions without the store. An epoch is never used
-// twice for a device, not even for one that was forgotten and comes back.
+// twice for a device, not even for one that was forgotten and comes back, nor for one whose sessions a restore has undone: the
+// first opening after a restore lifts all epochs of the user by a step that depends on the restore, so that tickets of the
+// lost time never name a session of the new one.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +33,7 @@ struct Opening {
   std::string refresh_hash;
   bool end_others = false;
   int64_t now_ms = 0;
+  uint32_t first_floor = 0;     // Of a user who has no devices yet; by chance, since a restore may have undone such a user.
 };
 
 Status check_info(const client::DeviceInfo& info);  // invalid, too_large
