@@ -15,7 +15,7 @@ constexpr std::string_view k_seal = "seal.long_link";
 constexpr std::string_view k_purposes[] = {
     "client_ticket",    "snapshot",         "audience.account", "audience.device", "audience.contact",
     "audience.inbox",   "audience.group",   "audience.presence", "audience.gate",  "grant.contact",
-    "grant.group",      "grant.inbox",      "integrator_ticket", k_server_api,       k_seal,
+    "grant.group",      k_server_api,       k_seal,
 };
 
 }  // namespace

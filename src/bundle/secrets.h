@@ -3,7 +3,7 @@
 // a rotation, the one before.
 //
 // File, never renumber: "hongyan-secrets 1", then one line a key: purpose, id, 64 hex digits. The last key of a purpose
-// signs. Replaced atomically. Errors: corrupt (names the line), io, no_space.
+// signs. Lines of purposes that this version does not know are kept. Replaced atomically. Errors: corrupt (names the line), io, no_space.
 #pragma once
 
 #include <map>
