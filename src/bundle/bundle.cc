@@ -20,8 +20,9 @@ namespace {
 template <typename ServiceT>
 class Seat : public rpc::Channel {
  public:
-  Seat(Env& env, const Secrets& secrets, const rpc::Revocations& revocations, std::string audience)
-      : audience_(audience), guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group", "inbox"}), revocations) {}
+  Seat(Env& env, const Secrets& secrets, const rpc::Revocations& revocations, std::string audience, const rpc::PublicLimits& limits)
+      : audience_(audience),
+        guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group"}), revocations, limits) {}
   void take(std::unique_ptr<ServiceT> service) { service_ = std::move(service); }
   ServiceT& service() { return *service_; }
   void serve(rpc::Service& service) {
@@ -61,16 +62,16 @@ class BundleImpl : public Bundle {
       : env_(env),
         config_(std::move(config)),
         integrator_(env, secrets.audiences({"account", "device", "contact"}), "integrator"),
-        presence_(env, secrets, revocations_, "presence"),
-        web_gate_(env, secrets, revocations_, "gate"),
-        short_gate_(env, secrets, revocations_, "gate"),
-        long_gate_(env, secrets, revocations_, "gate"),
-        sealed_gate_(env, secrets, revocations_, "gate"),
-        account_(env, secrets, revocations_, "account"),
-        device_(env, secrets, revocations_, "device"),
-        contact_(env, secrets, revocations_, "contact"),
-        inbox_(env, secrets, revocations_, "inbox"),
-        group_(env, secrets, revocations_, "group") {
+        presence_(env, secrets, revocations_, "presence", config_.public_limits),
+        web_gate_(env, secrets, revocations_, "gate", config_.public_limits),
+        short_gate_(env, secrets, revocations_, "gate", config_.public_limits),
+        long_gate_(env, secrets, revocations_, "gate", config_.public_limits),
+        sealed_gate_(env, secrets, revocations_, "gate", config_.public_limits),
+        account_(env, secrets, revocations_, "account", config_.public_limits),
+        device_(env, secrets, revocations_, "device", config_.public_limits),
+        contact_(env, secrets, revocations_, "contact", config_.public_limits),
+        inbox_(env, secrets, revocations_, "inbox", config_.public_limits),
+        group_(env, secrets, revocations_, "group", config_.public_limits) {
     make_data(store, secrets);
     make_logic(secrets);
     make_access(secrets);

@@ -35,6 +35,7 @@ struct BundleConfig {
   account::PasswordCost password_cost;
   inbox::InboxConfig inbox;
   api::EntryConfig entry;
+  rpc::PublicLimits public_limits{.per_user = {.per_second = 20, .burst = 200}, .per_service = {.per_second = 2'000, .burst = 20'000}};
   access::WebGateConfig web;
   access::ShortLinkConfig short_link;                   // On the web gate's port.
   access::LongLinkConfig long_link;

@@ -27,6 +27,8 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.requests_burst", 100, "Requests of one device at once", 1, 1'000'000);
   config.declare("limits.anonymous_per_second", 5, "Logins and registrations of one address per second; each costs an argon2", 1, 1'000'000);
   config.declare("limits.anonymous_burst", 20, "Logins and registrations of one address at once", 1, 1'000'000);
+  config.declare("limits.public_per_second", 20, "Look-ups of profiles and names by one user per second and kind; of a service a hundred times as many", 1, 1'000'000);
+  config.declare("limits.public_burst", 200, "Such look-ups of one user at once", 1, 1'000'000);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
   config.declare("log.file", "", "File of the log; empty: standard error");
 }
@@ -63,6 +65,11 @@ Result<BundleConfig> bundle_config(const runtime::Config& config) {
                           .burst = static_cast<double>(config.integer("limits.requests_burst"))};
   out.entry.per_address = {.per_second = static_cast<double>(config.integer("limits.anonymous_per_second")),
                            .burst = static_cast<double>(config.integer("limits.anonymous_burst"))};
+  constexpr double k_service_share = 100;  // A service asks for many users.
+  const rpc::Rate look_ups{.per_second = static_cast<double>(config.integer("limits.public_per_second")),
+                           .burst = static_cast<double>(config.integer("limits.public_burst"))};
+  out.public_limits.per_user = look_ups;
+  out.public_limits.per_service = {.per_second = k_service_share * look_ups.per_second, .burst = k_service_share * look_ups.burst};
   out.web.address = join_address(config.text("web.listen"), config.integer("web.port"));
   out.web.connections_max = static_cast<size_t>(config.integer("web.connections_max"));
   out.web_url = config.text("web.url");

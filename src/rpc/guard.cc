@@ -19,12 +19,18 @@ void Revocations::trim(int64_t now_ms) {
   std::erase_if(lowest_, [now_ms](const auto& entry) { return entry.second.until_ms <= now_ms; });
 }
 
-Guard::Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations)
+Guard::Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations,
+             PublicLimits limits)
     : env_(env),
       audience_(std::move(audience)),
       own_(std::move(own)),
       issuers_(std::move(issuers)),
-      revocations_(revocations) {}
+      revocations_(revocations),
+      users_(limits.per_user, limits.callers_max),
+      services_(limits.per_service, limits.callers_max) {
+  if (limits.per_user.per_second <= 0 && limits.per_service.per_second <= 0) return;
+  limited_ = &env.counters().counter("hongyan_guard_rate_limited", "Calls of public methods over their caller's rate");
+}
 
 namespace {
 
@@ -63,10 +69,21 @@ Status Guard::before(Call& call, const MethodInfo& method, const Message& reques
   const auto granted = [&] { return is_granted(policy, issuers_, caller, request, now_ms); };
   if (policy.all) {
     if (owns(policy, caller, request) && granted()) return {};
-  } else if (policy.is_public || owns(policy, caller, request) || is_listed(policy, caller) || granted()) {
+  } else if (owns(policy, caller, request) || is_listed(policy, caller) || granted()) {
     return {};
+  } else if (policy.is_public) {
+    return admit_public(method, caller);
   }
   return Status(Code::forbidden, "the ticket gives no right to " + std::string(method.full_name));
+}
+
+Status Guard::admit_public(const MethodInfo& method, const Caller& caller) {
+  if (limited_ == nullptr) return {};
+  RateLimiter<PublicCaller>& buckets = caller.service.empty() ? users_ : services_;
+  const PublicCaller key{std::string(method.full_name), caller.identity.uin, caller.service};
+  if (buckets.take(key, env_.now()) == runtime::Duration::zero()) return {};
+  limited_->add(1);
+  return Status(Code::rate_limited, "too many calls of " + std::string(method.full_name));
 }
 
 }  // namespace hongyan::rpc

@@ -1,13 +1,17 @@
 // The interceptor of a data service: refuses a call before a row is read unless the method's declared policy holds.
-// Codes: unauthenticated (no, expired, revoked, forged ticket), forbidden (a good ticket without the right).
+// A method that is `public` is open to whoever has a ticket, at a rate: a token bucket for each (method, caller).
+// Codes: unauthenticated (no, expired, revoked, forged ticket), forbidden (a good ticket without the right), rate_limited.
 #pragma once
 
 #include <map>
 #include <string>
+#include <tuple>
 #include <utility>
 
+#include "rpc/rate.h"
 #include "rpc/service.h"
 #include "rpc/ticket.h"
+#include "runtime/counters/counters.h"
 
 namespace hongyan::rpc {
 
@@ -25,10 +29,18 @@ class Revocations {
   std::map<std::pair<uint64_t, std::string>, Lowest> lowest_;
 };
 
+// How often one caller may call one public method.
+struct PublicLimits {
+  Rate per_user = {};              // Of all devices of a user together; 0: as often as they like.
+  Rate per_service = {};           // A service calls for many.
+  size_t callers_max = 20'000;     // Buckets kept, about 200 bytes each; who is forgotten starts with a full one.
+};
+
 class Guard : public Interceptor {
  public:
   // `issuers`: service name -> ring that verifies its grants. `own` is this audience's ring.
-  Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations);
+  Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations,
+        PublicLimits limits = {});
   Status before(Call& call, const MethodInfo& method, const Message& request) override;
 
  private:
@@ -37,6 +49,11 @@ class Guard : public Interceptor {
   KeyRing own_;
   AudienceKeys issuers_;
   const Revocations& revocations_;
+  using PublicCaller = std::tuple<std::string, uint64_t, std::string>;  // Method, uin, service.
+  Status admit_public(const MethodInfo& method, const Caller& caller);
+
+  RateLimiter<PublicCaller> users_, services_;
+  runtime::Counter* limited_ = nullptr;  // Null: nothing is limited.
 };
 
 }  // namespace hongyan::rpc

@@ -24,19 +24,21 @@ class CalendarEnv : public Env {
  public:
   int64_t utc_ms() override { return now_ms; }
   int64_t now_ms = k_now;
+  runtime::Time monotonic{};
 
   runtime::Scheduler& scheduler() override { nothing_else(); }
-  runtime::Time now() override { nothing_else(); }
+  runtime::Time now() override { return monotonic; }
   void random(std::span<char>) override { nothing_else(); }
   runtime::Network& network() override { nothing_else(); }
   runtime::Disk& disk() override { nothing_else(); }
   std::unique_ptr<runtime::Lane> make_lane(std::string_view, int) override { nothing_else(); }
   runtime::Lane& pool() override { nothing_else(); }
-  runtime::Counters& counters() override { nothing_else(); }
+  runtime::Counters& counters() override { return counters_; }
   runtime::Log& log() override { nothing_else(); }
 
  private:
-  [[noreturn]] static void nothing_else() { check_failed(__FILE__, __LINE__, "the guard asks for the calendar only"); }
+  [[noreturn]] static void nothing_else() { check_failed(__FILE__, __LINE__, "the guard asks for the time only"); }
+  runtime::Counters counters_;
 };
 
 KeyRing ring(uint8_t id) { return KeyRing({{.id = id, .bytes = std::string(32, static_cast<char>(id))}}); }
@@ -271,6 +273,62 @@ TEST(Revocations, an_older_one_takes_nothing_back_and_trim_forgets_what_expired)
   revocations.trim(k_now + 10);
   EXPECT_FALSE(revocations.revoked({.uin = 1, .device = "phone", .epoch = 5}));
   EXPECT_EQ(revocations.size(), 0u);
+}
+
+// --- the rate of public methods ---
+
+class PublicRateTest : public GuardTest {
+ protected:
+  Code open(Call call, const MethodInfo* method = nullptr) {
+    return guard_.before(call, method != nullptr ? *method : *method_named("Open"), EchoRequest()).code();
+  }
+  static const MethodInfo* method_named(std::string_view name) {
+    for (const MethodInfo& method : testing::echo_methods()) {
+      if (method.name == name) return &method;
+    }
+    return nullptr;
+  }
+  int64_t limited() { return env_.counters().counter("hongyan_guard_rate_limited", "").value(); }
+
+  Guard guard_{env_, "inbox", ring(1), {{"contact", ring(9)}}, revocations_,
+               {.per_user = {.per_second = 2, .burst = 5}, .per_service = {.per_second = 20, .burst = 50}, .callers_max = 3}};
+};
+
+TEST_F(PublicRateTest, a_user_has_one_bucket_for_all_devices_and_it_fills_again) {
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(open(as(person(k_alice, i % 2 == 0 ? "phone" : "tablet"))), Code::ok);
+  EXPECT_EQ(open(as(person(k_alice, "phone"))), Code::rate_limited);
+  EXPECT_EQ(open(as(person(k_alice, "third"))), Code::rate_limited);
+  EXPECT_EQ(open(as(person(k_bob))), Code::ok) << "another user";
+  EXPECT_EQ(limited(), 2);
+  env_.monotonic += std::chrono::seconds(1);
+  EXPECT_EQ(open(as(person(k_alice))), Code::ok);
+  EXPECT_EQ(open(as(person(k_alice))), Code::ok);
+  EXPECT_EQ(open(as(person(k_alice))), Code::rate_limited);
+}
+
+TEST_F(PublicRateTest, a_service_has_a_larger_one_of_its_own) {
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(open(as_service("group")), Code::ok);
+  EXPECT_EQ(open(as_service("group")), Code::rate_limited);
+  EXPECT_EQ(open(as_service("contact")), Code::ok);
+  EXPECT_EQ(open(as(person(k_alice))), Code::ok);
+}
+
+TEST_F(PublicRateTest, a_right_is_not_limited_and_a_bad_ticket_takes_nothing) {
+  Identity stale = person(k_alice);
+  stale.expires_ms = k_now;
+  for (int i = 0; i < 20; ++i) {
+    Call call = as(person(k_alice));
+    EXPECT_EQ(guard_.before(call, *method_named("Own"), owned(k_alice)).code(), Code::ok);
+    EXPECT_EQ(open(as(stale)), Code::unauthenticated);
+  }
+  EXPECT_EQ(open(as(person(k_alice))), Code::ok);
+}
+
+TEST_F(PublicRateTest, no_more_callers_are_remembered_than_fit) {
+  for (uint64_t uin = 1; uin <= 1000; ++uin) EXPECT_EQ(open(as(person(uin))), Code::ok);
+  for (int i = 0; i < 5; ++i) (void)open(as(person(k_alice)));
+  for (uint64_t uin = 1; uin <= 2; ++uin) EXPECT_EQ(open(as(person(uin))), Code::ok);
+  EXPECT_EQ(open(as(person(k_alice))), Code::rate_limited) << "used just now, so remembered";
 }
 
 TEST(LocalChannel, carries_the_request_the_answer_and_the_error) {

@@ -31,6 +31,8 @@ requests_per_second = 1000000
 requests_burst = 1000000
 anonymous_per_second = 1000000
 anonymous_burst = 1000000
+public_per_second = 1000000
+public_burst = 1000000
 """
 
 

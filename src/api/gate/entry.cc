@@ -144,6 +144,7 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
                                      const Origin& origin, Duration limit, Duration& retry_after) {
   const Time now = env_.now();
   Admitted admitted;
+  base.clear_peer_address();
   admitted.call = call.until(runtime::after(now, limit));
   admitted.call.trace = trace_of(base.trace());
   if (method.priority != 0) admitted.call.priority.business = method.priority;
@@ -155,6 +156,7 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
     }
     admitted.call = anonymous_.as_self(admitted.call);
     base.clear_ticket();
+    if (!is_loopback(origin.address)) base.set_peer_address(address_group(origin.address));
     return admitted;
   }
   Result<rpc::Identity> identity = identify(admitted.call, base, origin, retry_after);

@@ -6,6 +6,8 @@
 //              device and trusted for a while). Anonymous commands carry the service ticket
 //              "login": logic holds no key, and only the login service has such commands.
 //   limits     a token bucket per device, for anonymous commands per address; too much is rate_limited.
+//   address    an anonymous request carries the peer's address (base.peer_address) to whoever counts failures by it. It is
+//              always set or cleared here; loopback is nobody's address, for all people may come through a proxy there.
 //   call       a call ticket of <= 60 s, a deadline, the command's priority. The client's ticket goes no further.
 //   answer     code, class, debug (one line of UTF-8, bounded), times and versions; a code that is not in
 //              model/error_code.h becomes `internal`, is counted and logged. A ticket past half its life is renewed.
@@ -20,12 +22,12 @@
 #include <utility>
 
 #include "api/client/base.pb.h"
-#include "api/gate/lru_map.h"
-#include "api/gate/rate.h"
 #include "api/internal/device.rpc.pb.h"
 #include "model/error_code.h"
 #include "rpc/command/command_table.h"
 #include "rpc/guard.h"
+#include "rpc/lru_map.h"
+#include "rpc/rate.h"
 #include "rpc/service_identity.h"
 #include "rpc/ticket.h"
 #include "runtime/counters/counters.h"
@@ -42,8 +44,8 @@ struct EntryConfig {
   runtime::Duration renew_again = std::chrono::seconds(60);   // A lost answer costs this much, a busy client no more than one renewal in it.
   runtime::Duration epoch_trust = std::chrono::minutes(5);    // Revocations arrive sooner; this bounds the harm of a lost one.
   size_t devices_max = 100'000;                               // Remembered epochs, buckets; about 200 bytes each.
-  Rate per_device{.per_second = 50, .burst = 100};
-  Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
+  rpc::Rate per_device{.per_second = 50, .burst = 100};
+  rpc::Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
 };
 
 struct EntryDeps {
@@ -119,10 +121,10 @@ class Entry {
   EntryConfig config_;
   rpc::ServiceIdentity service_;
   rpc::ServiceIdentity anonymous_;
-  LruMap<DeviceKey, Known> epochs_;
-  LruMap<DeviceKey, runtime::Time> renewed_;
-  RateLimiter<DeviceKey> per_device_;
-  RateLimiter<std::string> per_address_;
+  rpc::LruMap<DeviceKey, Known> epochs_;
+  rpc::LruMap<DeviceKey, runtime::Time> renewed_;
+  rpc::RateLimiter<DeviceKey> per_device_;
+  rpc::RateLimiter<std::string> per_address_;
   runtime::Counter& requests_;
   runtime::Counter& refused_tickets_;
   runtime::Counter& limited_;

@@ -44,6 +44,7 @@ class EntryTest : public ::testing::Test {
   uint32_t code(const std::string& ticket) { return send(ticket).code(); }
   BaseResponse log_in(std::string_view address = "10.0.0.1:5000") {
     LoginRequest request;
+    request.mutable_base()->set_peer_address("192.0.2.99");
     LoginResponse response;
     runtime::run_in_coroutine(env_, [&] {
       Call call;
@@ -190,6 +191,15 @@ TEST_F(EntryTest, anonymous_rate_counts_by_address) {
   EXPECT_EQ(log_in("10.0.0.2:6000").code(), 0u);
 }
 
+TEST_F(EntryTest, anonymous_command_carries_the_peers_address_whatever_the_client_says) {
+  EXPECT_EQ(log_in("10.0.0.1:6000").code(), 0u);  // It says 192.0.2.99.
+  EXPECT_EQ(backend_.last_login.base().peer_address(), "10.0.0.1");
+  EXPECT_EQ(log_in("[2001:db8:1:2:3:4:5:6]:80").code(), 0u);
+  EXPECT_EQ(backend_.last_login.base().peer_address(), address_group("[2001:db8:1:2:ffff::1]:81"));
+  EXPECT_EQ(log_in("127.0.0.1:80").code(), 0u);
+  EXPECT_EQ(backend_.last_login.base().peer_address(), "") << "a proxy's, behind which everybody may be";
+}
+
 TEST_F(EntryTest, failure_of_the_service_is_answered_with_its_class) {
   backend_.send_status = model::error(ErrorCode::not_friend, "no edge\nwith a second line");
   const BaseResponse base = send(backend_.ticket(k_alice, k_phone));
@@ -240,7 +250,7 @@ TEST(AddressGroup, drops_the_port_and_the_lower_half_of_ipv6) {
 }
 
 TEST(LruMap, forgets_what_was_unused_for_longest) {
-  LruMap<int, int> map(2);
+  rpc::LruMap<int, int> map(2);
   map.put(1, 10);
   map.put(2, 20);
   EXPECT_EQ(*map.find(1), 10);

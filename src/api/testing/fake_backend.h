@@ -61,8 +61,9 @@ class FakeBackend {
       }
       return send_status;
     };
-    login.on_login = [this](Call& call, const client::LoginRequest&) -> Result<client::LoginResponse> {
+    login.on_login = [this](Call& call, const client::LoginRequest& request) -> Result<client::LoginResponse> {
       last_call = call;
+      last_login = request;
       client::LoginResponse response;
       response.set_uin(k_alice);
       return response;
@@ -123,6 +124,7 @@ class FakeBackend {
   int renewals = 0;
   std::vector<client::SendRequest> sends;
   Call last_call;
+  client::LoginRequest last_login;
   Status send_status;
   client::PollResponse poll_now;
   bool sync_held = false;

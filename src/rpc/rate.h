@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cstddef>
 
-#include "api/gate/lru_map.h"
+#include "rpc/lru_map.h"
 #include "runtime/time.h"
 
-namespace hongyan::api {
+namespace hongyan::rpc {
 
 struct Rate {
   double per_second = 0;  // 0: unlimited.
@@ -44,4 +44,4 @@ class RateLimiter {
   LruMap<Key, Bucket> buckets_;
 };
 
-}  // namespace hongyan::api
+}  // namespace hongyan::rpc

@@ -9,7 +9,7 @@
 
 #include "base/check.h"
 
-namespace hongyan::api {
+namespace hongyan::rpc {
 
 template <typename Key, typename Value>
 class LruMap {
@@ -53,4 +53,4 @@ class LruMap {
   std::list<const Key*> order_;  // Last used first.
 };
 
-}  // namespace hongyan::api
+}  // namespace hongyan::rpc
