@@ -55,7 +55,7 @@ class World {
     EXPECT_NE(command, nullptr) << path;
     const std::unique_ptr<rpc::Message> response(command->method->response()->New());
     Call call = given != nullptr ? *given : env.call();
-    bundle->entry().handle(call, *command, request, {.address = "192.0.2.1:5"}, *response);
+    bundle->entry().handle(call, *command, request, {.address = address}, *response);
     const BaseResponse& base = api::base_of_response(*response);
     answered(base);
     for (const Sent& sent : sent_of(*response)) seen.insert(sent.code());
@@ -145,6 +145,7 @@ class World {
   Secrets secrets = Secrets::generate(env);
   std::unique_ptr<Bundle> bundle;
   std::set<uint32_t> seen;
+  std::string address = "192.0.2.1:5";
 };
 
 constexpr uint32_t number(ErrorCode code) { return static_cast<uint32_t>(code); }
@@ -387,6 +388,56 @@ TEST(Errors, no_handler_answers_a_code_outside_the_table) {
     EXPECT_GE(done, 3'000);
     EXPECT_GE(w.seen.size(), 15u) << "most requests died of one cause";
     EXPECT_FALSE(w.seen.contains(number(ErrorCode::internal)));
+  });
+}
+
+// --- limits that only a whole server has ---
+
+TEST(Limits, guesses_from_one_address_over_many_accounts_end) {
+  World w;
+  runtime::run_in_coroutine(w.env, [&] {
+    const Person ada = w.person("ada");
+    const auto guess = [&](const std::string& name, const std::string& password) {
+      LoginRequest login;
+      login.mutable_base()->set_peer_address("192.0.2.77");  // What a client says counts for nothing.
+      login.mutable_password()->set_user_name(name);
+      login.mutable_password()->set_password(password);
+      login.mutable_device()->set_id(std::string(16, 'g'));
+      return w.run("login", login);
+    };
+    int wrong = 0;
+    while (guess("name" + std::to_string(wrong), "a popular one") == number(ErrorCode::wrong_password)) ++wrong;
+    EXPECT_EQ(wrong, 50);
+    EXPECT_EQ(guess("ada", ada.password), number(ErrorCode::rate_limited)) << "also for the right one: no oracle";
+    w.address = "192.0.2.1:999";
+    EXPECT_EQ(guess("ada", ada.password), number(ErrorCode::rate_limited)) << "another port is no other address";
+    w.address = "192.0.2.2:5";
+    EXPECT_EQ(guess("ada", ada.password), 0u);
+    w.address = "127.0.0.1:5";
+    for (int i = 0; i < 60; ++i) EXPECT_EQ(guess("other" + std::to_string(i), "a popular one"), number(ErrorCode::wrong_password));
+  });
+}
+
+TEST(Limits, look_ups_of_names_by_one_user_end) {
+  World w;
+  runtime::run_in_coroutine(w.env, [&] {
+    const Person ada = w.person("ada");
+    const Person bob = w.person("bob");
+    const auto find = [&](const Person& person) {
+      auto request = w.from<FindUserRequest>(person);
+      request.set_user_name("bob");
+      return w.run("user/find", request);
+    };
+    int found = 0;
+    while (find(ada) == 0) ++found;
+    EXPECT_EQ(found, 200);
+    EXPECT_EQ(find(ada), number(ErrorCode::rate_limited));
+    EXPECT_EQ(find(bob), 0u);
+    EXPECT_EQ(w.env.counters().counter("hongyan_guard_rate_limited", "").value(), 2);
+    w.befriend(ada, bob);  // Services that look up for her have buckets of their own.
+    Call call = w.env.call();
+    ASSERT_TRUE(runtime::sleep(call, 1s).ok());
+    EXPECT_EQ(find(ada), 0u);
   });
 }
 

@@ -13,6 +13,7 @@ struct AccountCounters {
         passwords_wrong(c.counter("hongyan_account_passwords_wrong", "Passwords that were wrong")),
         guesses_refused(c.counter("hongyan_account_guesses_refused", "Password checks refused by the failure limit")),
         hashes_refused(c.counter("hongyan_account_hashes_refused", "Password hashes refused because too many waited")),
+        changes_repeated(c.counter("hongyan_account_changes_repeated", "Password changes asked for again and known")),
         rings_failed(c.counter("hongyan_account_rings_failed", "Rings that did not reach presence")) {}
 
   runtime::Counter& created;
@@ -21,6 +22,7 @@ struct AccountCounters {
   runtime::Counter& passwords_wrong;
   runtime::Counter& guesses_refused;
   runtime::Counter& hashes_refused;
+  runtime::Counter& changes_repeated;
   runtime::Counter& rings_failed;
 };
 

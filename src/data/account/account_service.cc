@@ -33,6 +33,8 @@ Status name_taken() { return model::error(model::ErrorCode::name_taken, "the nam
 
 std::string key_of(std::string_view key) { return std::string(key); }
 
+std::string guess_key(uint64_t uin) { return "uin:" + std::to_string(uin); }
+
 class AccountService final : public Service {
  public:
   AccountService(Env& env, AccountDeps deps, AccountConfig config);
@@ -67,6 +69,11 @@ class AccountService final : public Service {
   // Whether this is the account's password; the failure is counted against both keys.
   Status check_guess(Call& call, const StoredAccount* account, std::string_view password,
                      const std::string& name_key, const std::string& address_key);
+  // Whether it was this session that changed the password, and not long ago.
+  bool changed_by(const PasswordRow& row, const rpc::Identity& me);
+  // A change whose answer was lost, asked for again: done when the new password is the account's.
+  Result<internal::SetPasswordResponse> confirm_change(Call& call, const StoredAccount& stored,
+                                                       const internal::SetPasswordRequest& request);
   void ring(Call& call, uint64_t uin, uint64_t version);
 
   // Names whose registration is under way: the worker leaves them alone.
@@ -170,7 +177,7 @@ Status AccountService::check_same_attempt(Call& call, const StoredName& name,
   if (encoded.empty() || request.password().empty()) {
     return encoded.empty() && request.password().empty() ? Status() : name_taken();
   }
-  const std::string key = "uin:" + std::to_string(name.row.uin());
+  const std::string key = guess_key(name.row.uin());
   if (failures_.full(key, env_.now())) return Status(Code::rate_limited, "too many wrong passwords");
   failures_.add(key, env_.now());
   const bool same = TRY(hasher_.verify(call, request.password(), encoded));
@@ -229,7 +236,7 @@ Status AccountService::check_guess(Call& call, const StoredAccount* account, std
                                    const std::string& name_key, const std::string& address_key) {
   const bool with_address = !address_key.empty();
   const auto now = env_.now();
-  if (failures_.full(name_key, now) || (with_address && failures_.full(address_key, now))) {
+  if (failures_.full(name_key, now) || (with_address && failures_.full(address_key, now, k_address_failures_max))) {
     counters_.guesses_refused.add(1);
     return Status(Code::rate_limited, "too many wrong passwords; wait ten minutes");
   }
@@ -308,19 +315,42 @@ Result<internal::SetProfileResponse> AccountService::set_profile(Call& call,
 Result<internal::SetPasswordResponse> AccountService::set_password(Call& call,
                                                                    const internal::SetPasswordRequest& request) {
   TRY(account::check_password(request.new_password()));
+  const rpc::Identity me = TRY(rpc::caller_of(call)).identity;
   const StoredAccount stored = TRY(read(call, request.uin()));
   if (!account::check_password(request.old_password()).ok() || stored.password_version == 0) return wrong_password();
-  TRY(check_guess(call, &stored, request.old_password(), "uin:" + std::to_string(request.uin()), ""));
+  const Status guess = check_guess(call, &stored, request.old_password(), guess_key(request.uin()), "");
+  if (guess.code() == wrong_password().code() && changed_by(stored.password, me)) return confirm_change(call, stored, request);
+  TRY(guess);
 
   PasswordRow row;
   row.set_encoded(TRY(hasher_.hash(call, request.new_password())));
   row.set_changed_ms(env_.utc_ms());
+  row.set_changed_by_device(me.device);
+  row.set_changed_by_epoch(me.epoch);
   store::Commit commit{.entity = account_entity(request.uin())};
   commit.preconditions = {row_at(key_of(k_row_password), stored.password_version)};
   commit.mutations = {put(key_of(k_row_password), row)};
   const store::CommitReply reply = TRY(deps_.store.commit(call, std::move(commit)));
-  if (!reply.committed) return Status(Code::conflict, "the password was changed at the same moment");
+  if (!reply.committed) {
+    const StoredAccount now = TRY(read(call, request.uin()));
+    if (changed_by(now.password, me)) return confirm_change(call, now, request);
+    return Status(Code::conflict, "the password was changed at the same moment");
+  }
   ring(call, request.uin(), reply.header.version);
+  return internal::SetPasswordResponse();
+}
+
+bool AccountService::changed_by(const PasswordRow& row, const rpc::Identity& me) {
+  return row.changed_by_device() == me.device && row.changed_by_epoch() == me.epoch && !me.device.empty() &&
+         env_.utc_ms() - row.changed_ms() < k_password_retry_ms;
+}
+
+// The old password was right when this very session changed it. The new one is a guess like any other: it is counted, and
+// whoever guesses it learns what the same guess as the old password would have told.
+Result<internal::SetPasswordResponse> AccountService::confirm_change(Call& call, const StoredAccount& stored,
+                                                                     const internal::SetPasswordRequest& request) {
+  TRY(check_guess(call, &stored, request.new_password(), guess_key(request.uin()), ""));
+  counters_.changes_repeated.add(1);
   return internal::SetPasswordResponse();
 }
 

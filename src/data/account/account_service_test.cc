@@ -397,13 +397,13 @@ TEST(Account, ten_wrong_passwords_close_a_name_for_ten_minutes) {
   });
 }
 
-TEST(Account, ten_wrong_passwords_close_an_address_for_every_name) {
+TEST(Account, fifty_wrong_passwords_close_an_address_for_every_name) {
   in_world([](World& w) {
     w.create("ada");
-    for (int i = 0; i < k_failures_max; ++i) {
+    for (int i = 0; i < k_address_failures_max; ++i) {
       EXPECT_EQ(w.check("name" + std::to_string(i), "wrong password", "192.0.2.1").code(),
                 code(ErrorCode::wrong_password));
-      EXPECT_TRUE(w.check("ada", "secret of ada", "192.0.2.1").ok() || i == k_failures_max - 1);
+      EXPECT_TRUE(w.check("ada", "secret of ada", "192.0.2.1").ok() || i == k_address_failures_max - 1);
     }
     EXPECT_EQ(w.check("ada", "secret of ada", "192.0.2.1").code(), Code::rate_limited)
         << "an own account does not clear the address";
@@ -543,16 +543,89 @@ TEST(Account, set_password_wants_the_old_one) {
 
     w.store.before = [&](Call& inner, const store::Commit& commit) -> Status {
       store::Commit rival{.entity = commit.entity};
-      rival.mutations = commit.mutations;
+      PasswordRow row;
+      EXPECT_TRUE(row.ParseFromString(commit.mutations.at(0).value));
+      row.set_changed_by_epoch(9);
+      rival.mutations = {store::put(commit.mutations.at(0).key, row)};
       TRY(w.store.below().commit(inner, std::move(rival)));
       return {};
     };
     set.set_old_password("a new password");
+    set.set_new_password("a third password");
     EXPECT_EQ(w.client->set_password(call, set).code(), Code::conflict);
     w.store.before = nullptr;
     set.set_old_password("wrong password");
     for (int i = 0; i < k_failures_max; ++i) (void)w.client->set_password(call, set);
     EXPECT_EQ(w.client->set_password(call, set).code(), Code::rate_limited);
+  });
+}
+
+TEST(Account, password_change_asked_for_again_after_a_lost_answer_is_done) {
+  in_world([](World& w) {
+    const uint64_t uin = w.create("ada");
+    Call call = w.user(uin);
+    internal::SetPasswordRequest set;
+    set.set_uin(uin);
+    set.set_old_password("secret of ada");
+    set.set_new_password("a new password");
+    ASSERT_TRUE(w.client->set_password(call, set).ok());
+    for (int i = 0; i < 3 * k_failures_max; ++i) EXPECT_TRUE(w.client->set_password(call, set).ok()) << i;
+    EXPECT_TRUE(w.check("ada", "a new password").ok());
+    EXPECT_EQ(w.check("ada", "secret of ada").code(), code(ErrorCode::wrong_password));
+
+    // Nobody else gets that answer: not with another new password, not in another session, not later.
+    set.set_new_password("another new one");
+    EXPECT_EQ(w.client->set_password(call, set).code(), code(ErrorCode::wrong_password));
+    set.set_new_password("a new password");
+    Call later = w.env.call();
+    later.ticket = std::make_shared<std::string>(rpc::make_call_ticket(
+        w.audiences, {.uin = uin, .device = std::string(16, 'd'), .epoch = 2, .expires_ms = w.env.utc_ms() + 60'000}));
+    EXPECT_EQ(w.client->set_password(later, set).code(), code(ErrorCode::wrong_password));
+    Call waiting = runtime::background_call(w.env, 1h);
+    ASSERT_TRUE(runtime::sleep(waiting, 11min).ok());
+    Call much_later = w.user(uin);
+    EXPECT_EQ(w.client->set_password(much_later, set).code(), code(ErrorCode::wrong_password));
+  });
+}
+
+TEST(Account, retries_of_a_password_change_are_guesses_like_others) {
+  in_world([](World& w) {
+    const uint64_t uin = w.create("ada");
+    Call call = w.user(uin);
+    internal::SetPasswordRequest set;
+    set.set_uin(uin);
+    set.set_old_password("secret of ada");
+    set.set_new_password("a new password");
+    ASSERT_TRUE(w.client->set_password(call, set).ok());
+    set.set_new_password("a guess of it");
+    int asked = 0;
+    while (w.client->set_password(call, set).code() == code(ErrorCode::wrong_password)) ++asked;
+    EXPECT_EQ(asked, k_failures_max / 2) << "each tries two passwords";
+    set.set_new_password("a new password");
+    EXPECT_EQ(w.client->set_password(call, set).code(), Code::rate_limited);
+  });
+}
+
+TEST(Account, two_answers_to_one_password_change_agree) {
+  in_world([](World& w) {
+    const uint64_t uin = w.create("ada");
+    w.env.pool().slow = true;
+    int done = 0;
+    runtime::Nursery all(w.env.scheduler());
+    for (int i = 0; i < 2; ++i) {
+      all.spawn("change", [&] {
+        Call call = w.user(uin);
+        internal::SetPasswordRequest set;
+        set.set_uin(uin);
+        set.set_old_password("secret of ada");
+        set.set_new_password("a new password");
+        done += w.client->set_password(call, set).ok() ? 1 : 0;
+      });
+    }
+    Call call = w.env.call();
+    ASSERT_TRUE(all.join(call).ok());
+    EXPECT_EQ(done, 2);
+    EXPECT_TRUE(w.check("ada", "a new password").ok());
   });
 }
 

@@ -20,9 +20,12 @@ inline constexpr size_t k_address_bytes_max = 64;            // The longest IPv6
 inline constexpr size_t k_attempt_bytes = 16;
 inline constexpr int k_hashes_running_max = 2;               // Two cores; each takes tens of MiB while it runs.
 inline constexpr size_t k_hashes_waiting_max = 64;           // About a second and a half of work in front of the last.
-inline constexpr int k_failures_max = 10;                    // Guesses per name, and per address, ...
+inline constexpr int k_failures_max = 10;                    // Guesses per name, ...
+inline constexpr int k_address_failures_max = 50;            // ... per address, which may be that of a whole office or of
+                                                             // many phones, ...
 inline constexpr runtime::Duration k_failure_window = 10min; // ... in this time (OWASP, authentication cheat sheet).
 inline constexpr size_t k_failure_keys_max = 20'000;         // About 3 MiB when full; the oldest are forgotten first.
+inline constexpr int64_t k_password_retry_ms = 10 * 60 * 1000; // A change is known again: clients repeat within seconds.
 inline constexpr int k_commit_tries_max = 8;                 // Read, decide, commit: then Code::conflict.
 
 }  // namespace hongyan::account

@@ -145,10 +145,10 @@ Status PasswordHasher::pretend(Call& call, std::string_view password) {
   return {};
 }
 
-bool FailureLimiter::full(std::string_view key, runtime::Time now) const {
+bool FailureLimiter::full(std::string_view key, runtime::Time now, int failures_max) const {
   const auto found = windows_.find(key);
   return found != windows_.end() && now - found->second.start < k_failure_window &&
-         found->second.failures >= k_failures_max;
+         found->second.failures >= failures_max;
 }
 
 void FailureLimiter::add(const std::string& key, runtime::Time now) {

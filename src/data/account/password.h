@@ -49,7 +49,7 @@ class PasswordHasher {
 // the oldest windows are forgotten first, so a flood of names frees some early, but pays with its addresses.
 class FailureLimiter {
  public:
-  bool full(std::string_view key, runtime::Time now) const;
+  bool full(std::string_view key, runtime::Time now, int failures_max = k_failures_max) const;
   void add(const std::string& key, runtime::Time now);
   // One failure fewer: the attempt that was counted beforehand was none.
   void take_back(const std::string& key);

@@ -146,6 +146,7 @@ class LoginServiceImpl : public LoginService {
     internal::CheckPasswordRequest check;
     check.set_user_name(request.password().user_name());
     check.set_password(request.password().password());
+    check.set_address(request.base().peer_address());
     internal::CheckPasswordResponse checked = TRY(deps_.account.check_password(call, check));
     return open_session(call, checked.uin(), request.device(), request.base().feature_level(), checked.account());
   }
