@@ -89,9 +89,13 @@ class ShortLink:
 class LongLink:
     """One connection; answers come in any order and are matched by seq, rings come by themselves."""
 
-    def __init__(self, address, on_ring, heartbeat_s=210):
+    def __init__(self, address, on_ring, heartbeat_s=210, pin=""):
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=10)
+        self.sealed = None
+        if pin:
+            import hongyan_seal  # Needs libsodium; nothing else here does.
+            self.sealed = hongyan_seal.agree(self.socket, pin, CLIENT_VERSION)
         self.socket.settimeout(None)
         self.on_ring = on_ring
         self.lock, self.waiting, self.next_seq, self.closed = threading.Lock(), {}, 1, threading.Event()
@@ -124,6 +128,8 @@ class LongLink:
 
     def _write(self, number, seq, body):
         with self.lock:
+            if self.sealed and number != CMD_NOOP:
+                body = self.sealed.seal(number, seq, body)
             self.socket.sendall(HEAD.pack(HEAD.size, CLIENT_VERSION, number, seq, len(body)) + body)
 
     def _exactly(self, count):
@@ -142,6 +148,8 @@ class LongLink:
                 if version != CLIENT_VERSION or head_length < HEAD.size or head_length + body_length > FRAME_BYTES_MAX:
                     raise OSError("a broken frame")
                 body = self._exactly(head_length - HEAD.size + body_length)[head_length - HEAD.size:]
+                if self.sealed and number != CMD_NOOP:
+                    body = self.sealed.open(number, seq, body)
                 if seq == SEQ_PUSH:
                     if number == CMD_PUSH:
                         self.on_ring(open_envelope(body, sync_pb2.Ring))
@@ -247,9 +255,10 @@ def main():
     parser.add_argument("address")
     parser.add_argument("--register", metavar="NAME")
     parser.add_argument("--login", metavar="NAME")
+    parser.add_argument("--seal", metavar="KEY", default="", help="the sealed long link's key, as GET /seal-key tells it")
     arguments = parser.parse_args()
     rung = threading.Event()
-    link = ShortLink(arguments.address) if arguments.link == "short" else LongLink(arguments.address, lambda ring: rung.set())
+    link = ShortLink(arguments.address) if arguments.link == "short" else LongLink(arguments.address, lambda ring: rung.set(), pin=arguments.seal)
     client = Client(link)
     password = os.environ.get("HONGYAN_SAMPLE_PASSWORD") or getpass.getpass()
     if arguments.register:

@@ -455,8 +455,8 @@ def link_sealed(chance, world):
     body = chance.choice([garbage, flipped(chance, garbage), garbage[:chance.randrange(len(garbage))], b"\x01\x00\x0a\x02\x28\x02", hello])
     if chance.random() < 0.3:
         bad = chance.choice([flipped(chance, hello[3:], 1), hello[3:-1], hello[3:] + b"x", bytes([chance.randrange(256)]) + bytes(48)])
-        return Raw([mars(seal.SEAL, b"\x01\x01\x01" + bad)], False, set(), set())
-    return Raw([mars(seal.SEAL, hello), mars(chance.choice([237, 301, 401, seal.SEAL]), body, 2)], False, set(), set())
+        return Raw([mars(seal.CMD_SEAL, b"\x01\x01\x01" + bad)], False, set(), set())
+    return Raw([mars(seal.CMD_SEAL, hello), mars(chance.choice([237, 301, 401, seal.CMD_SEAL]), body, 2)], False, set(), set())
 
 
 HTTP = [http_oversized, http_truncated, http_split, http_bit_flipped, http_random, http_smuggled, http_wrong_door]

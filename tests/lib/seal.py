@@ -1,90 +1,13 @@
-"""A client's half of seal 1, written from docs/protocol.md: Noise_NK_25519_ChaChaPoly_SHA256 over libsodium's own functions."""
-import ctypes
-import ctypes.util
-import hashlib
-import hmac
-import os
+"""A long link as tests want it: frames by hand, sealed with the sample client's half of the protocol."""
+import pathlib
 import socket
 import struct
+import sys
 
-SEAL, IDENTIFY, NOOP = 10002, 237, 6
-NAME = b"Noise_NK_25519_ChaChaPoly_SHA256"
-sodium = ctypes.CDLL(ctypes.util.find_library("sodium") or "libsodium.so.23")
-if sodium.sodium_init() < 0:
-    raise RuntimeError("libsodium does not start")
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "clients/sample_python"))
+from hongyan_seal import CMD_SEAL, Broken, Handshake, agree, exactly, public_of  # noqa: E402,F401
 
-
-class Broken(Exception):
-    """What came does not open, or the link has ended."""
-
-
-def public_of(secret):
-    out = ctypes.create_string_buffer(32)
-    sodium.crypto_scalarmult_base(out, secret)
-    return out.raw
-
-
-def shared(secret, public):
-    out = ctypes.create_string_buffer(32)
-    if sodium.crypto_scalarmult(out, secret, public) != 0:
-        raise Broken("no key")
-    return out.raw
-
-
-def nonce(number):
-    return bytes(4) + struct.pack("<Q", number)
-
-
-def encrypt(key, number, associated, plain):
-    out, size = ctypes.create_string_buffer(len(plain) + 16), ctypes.c_ulonglong
-    sodium.crypto_aead_chacha20poly1305_ietf_encrypt(out, None, plain, size(len(plain)), associated, size(len(associated)), None,
-                                                     nonce(number), key)
-    return out.raw
-
-
-def decrypt(key, number, associated, sealed):
-    out, size = ctypes.create_string_buffer(max(len(sealed) - 16, 1)), ctypes.c_ulonglong
-    if len(sealed) < 16 or sodium.crypto_aead_chacha20poly1305_ietf_decrypt(
-            out, None, None, sealed, size(len(sealed)), associated, size(len(associated)), nonce(number), key) != 0:
-        raise Broken("it does not open")
-    return out.raw[:len(sealed) - 16]
-
-
-def derive(chaining_key, data):
-    between = hmac.digest(chaining_key, data, "sha256")
-    first = hmac.digest(between, b"\x01", "sha256")
-    return first, hmac.digest(between, first + b"\x02", "sha256")
-
-
-class Handshake:
-    """The pinned key is "id:hex", as the server prints it."""
-
-    def __init__(self, pin, secret=None):
-        key_id, _, public = pin.partition(":")
-        self.secret = secret or os.urandom(32)
-        head = bytes([1, 1, 1, int(key_id)])
-        self.h = self.ck = NAME
-        self.mix(b"hongyan long link " + head)
-        self.mix(bytes.fromhex(public))
-        mine = public_of(self.secret)
-        self.mix(mine)
-        self.ck, key = derive(self.ck, shared(self.secret, bytes.fromhex(public)))
-        tag = encrypt(key, 0, self.h, b"")
-        self.mix(tag)
-        self.hello = head + mine + tag
-
-    def mix(self, data):
-        self.h = hashlib.sha256(self.h + data).digest()
-
-    def finish(self, welcome):
-        """(key to send with, key to receive with)"""
-        if len(welcome) != 51 or welcome[:3] != b"\x01\x01\x02":
-            raise Broken(f"no welcome: {welcome[:80]!r}")
-        theirs, tag = welcome[3:35], welcome[35:]
-        self.mix(theirs)
-        self.ck, key = derive(self.ck, shared(self.secret, theirs))
-        decrypt(key, 0, self.h, tag)
-        return derive(self.ck, b"")
+IDENTIFY, NOOP = 237, 6
 
 
 class Link:
@@ -92,7 +15,7 @@ class Link:
 
     def __init__(self, host, port, version=200, timeout=10):
         self.socket = socket.create_connection((host, int(port)), timeout=timeout)
-        self.version, self.keys, self.sent, self.heard = version, None, 0, 0
+        self.version, self.session = version, None
 
     def __enter__(self):
         return self
@@ -100,54 +23,26 @@ class Link:
     def __exit__(self, *_):
         self.socket.close()
 
+    def agree(self, pin):
+        self.session = agree(self.socket, pin, self.version)
+        return self
+
     def frame(self, cmdid, seq, body):
         return struct.pack(">IIIII", 20, self.version, cmdid, seq, len(body)) + body
 
-    def agree(self, pin):
-        handshake = Handshake(pin)
-        self.socket.sendall(self.frame(SEAL, 1, handshake.hello))
-        cmdid, seq, body = self.receive()
-        if (cmdid, seq) != (SEAL, 1):
-            raise Broken(f"another frame: {cmdid} {seq}")
-        self.keys = handshake.finish(body)
-        return self
-
     def seal(self, cmdid, seq, body):
-        number, self.sent = self.sent, self.sent + 1
-        associated = struct.pack(">III", self.version, cmdid, seq)
-        return b"\x01\x01\x03" + struct.pack(">Q", number) + encrypt(self.keys[0], number, associated, body)
-
-    def open(self, cmdid, seq, body):
-        if body[:3] != b"\x01\x01\x03" or len(body) < 11 + 16:
-            raise Broken(f"not sealed: {body[:80]!r}")
-        number = struct.unpack(">Q", body[3:11])[0]
-        if number < self.heard:
-            raise Broken("heard before")
-        plain = decrypt(self.keys[1], number, struct.pack(">III", self.version, cmdid, seq), body[11:])
-        self.heard = number + 1
-        return plain
+        return self.session.seal(cmdid, seq, body)
 
     def send(self, cmdid, seq, body):
-        self.socket.sendall(self.frame(cmdid, seq, self.seal(cmdid, seq, body) if self.keys else body))
-
-    def exactly(self, count):
-        data = b""
-        while len(data) < count:
-            try:
-                piece = self.socket.recv(count - len(data))
-            except ConnectionResetError:
-                piece = b""
-            if not piece:
-                raise Broken("the link ended")
-            data += piece
-        return data
+        sealed = self.session and cmdid != NOOP
+        self.socket.sendall(self.frame(cmdid, seq, self.seal(cmdid, seq, body) if sealed else body))
 
     def receive(self):
-        head, version, cmdid, seq, length = struct.unpack(">IIIII", self.exactly(20))
-        self.exactly(head - 20)
-        body = self.exactly(length)
-        if self.keys and cmdid != NOOP:
-            body = self.open(cmdid, seq, body)
+        head, _, cmdid, seq, length = struct.unpack(">IIIII", exactly(self.socket, 20))
+        exactly(self.socket, head - 20)
+        body = exactly(self.socket, length)
+        if self.session and cmdid != NOOP:
+            body = self.session.open(cmdid, seq, body)
         return cmdid, seq, body
 
     def ended(self):
