@@ -5,6 +5,7 @@ close, the server's memory and descriptors stay, and the two don't notice more t
 
 CI runs a slice of each class, HY_LONG=1 runs 10^5 of each. The pair's p99 is reported as a ratio, not judged: a shared
 machine is no stopwatch. ONLY=name runs one class, HOSTILE_COUNT=n another number of inputs, SEED=n repeats a run."""
+import base64
 import http.client
 import json
 import os
@@ -134,7 +135,8 @@ def prepare(server, pair):
     except Refused:
         pass
     key_id, key = re.findall(r"^client_ticket (\d+) ([0-9a-f]+)$", (server.data / "secrets").read_text(), re.M)[-1]
-    state = {"web": ["127.0.0.1", server.port], "long_link": None, "attacker": {**holdings(attacker), "epoch": 1},
+    epoch = int.from_bytes(base64.b64decode(attacker.ticket)[27:31], "big")  # Behind format, kind, uin and device.
+    state = {"web": ["127.0.0.1", server.port], "long_link": None, "attacker": {**holdings(attacker), "epoch": epoch},
              "other_device": holdings(other), "soup": {"ticket": soup.ticket, "deviceId": soup.device_id, "featureLevel": 2},
              "victim": victim.uin, "victim_snapshot": victim.snapshot, "blocker": blocker.uin, "friend": friend.uin,
              "nobody": str(int(victim.uin) + 1_000_000), "group": group, "closed_refresh": closed_refresh,
