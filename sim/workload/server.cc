@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "bundle/bundle.h"
 #include "logic/message_sync/snapshot.h"
+#include "rpc/service_identity.h"
 #include "runtime/coro/sync.h"
 #include "runtime/log/log.h"
 #include "sim/faults/mutant_store.h"
@@ -199,15 +200,20 @@ void Server::late_logout(Running& running, size_t device, const std::string& byt
   const auto identity = rpc::check_client_ticket(running.secrets->ring("client_ticket"), request.base().ticket(),
                                                  process_->env().utc_ms());
   if (!identity.ok()) return;
-  for (uint32_t later = 1; later <= 8; ++later) {
-    rpc::Identity newer = *identity;
-    newer.epoch += later;
-    request.mutable_base()->set_ticket(rpc::make_client_ticket(running.secrets->ring("client_ticket"), newer));
-    request.mutable_base()->clear_device_epoch();
-    client::LogoutResponse response;
-    (void)response.ParseFromString(handle(running, device, "logout", request.SerializeAsString()));
-    if (response.base().code() == 0) return;
-  }
+  rpc::ServiceIdentity access(process_->env(), running.secrets->audiences({"device"}), "access");
+  Call call;
+  call.deadline = after(world_.scheduler().now(), k_request_limit);
+  call = access.as_self(call);
+  internal::EpochRequest ask;
+  ask.set_uin(identity->uin);
+  ask.set_device_id(identity->device);
+  const Result<internal::EpochResponse> now = running.bundle->integrator().device.epoch(call, ask);
+  if (!now.ok() || !now->open() || now->epoch() == identity->epoch) return;
+  rpc::Identity newer = *identity;
+  newer.epoch = now->epoch();
+  request.mutable_base()->set_ticket(rpc::make_client_ticket(running.secrets->ring("client_ticket"), newer));
+  request.mutable_base()->clear_device_epoch();
+  (void)handle(running, device, "logout", request.SerializeAsString());
 }
 
 std::string Server::with_foreign_snapshot(Running& running, const std::string& bytes) {
