@@ -36,7 +36,7 @@ struct LongLinkConfig {
   bool sealed_only = false;                                     // Nothing but sealed bodies. Needs a seal key.
   size_t connections_max = 20'000;                              // About 16 KiB each when idle.
   size_t connections_per_address_max = 1'024;                   // Phones share their operator's address. Not for loopback.
-  runtime::Duration handshake_limit = std::chrono::seconds(10); // TLS; or to the session key, where there must be one.
+  runtime::Duration handshake_limit = std::chrono::seconds(10); // TLS.
   runtime::Duration frame_limit = std::chrono::seconds(60);     // From a frame's first byte to its last: 1 MiB at 18 KB/s.
   runtime::Duration idle_limit = std::chrono::minutes(15);      // mars beats every 10 minutes at most.
   runtime::Duration write_limit = std::chrono::seconds(30);     // For each 64 KiB.

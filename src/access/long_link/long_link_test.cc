@@ -514,7 +514,7 @@ TEST_F(LongLinkTest, handshake_with_another_key_or_after_a_command_is_told_so_an
   });
 }
 
-TEST_F(LongLinkTest, where_bodies_must_be_sealed_plain_ones_are_refused_and_a_key_is_agreed_on_soon) {
+TEST_F(LongLinkTest, where_bodies_must_be_sealed_plain_ones_are_refused) {
   config_.address = "0.0.0.0:0";
   config_.sealed_only = true;
   with_link([&] {
@@ -524,23 +524,11 @@ TEST_F(LongLinkTest, where_bodies_must_be_sealed_plain_ones_are_refused_and_a_ke
     EXPECT_EQ(backend_.sends.size(), 0u);
     ASSERT_TRUE(one.agree(3, k_seal_public));
     EXPECT_EQ(one.ask<SendResponse>(k_send, 2, with_ticket<SendRequest>()).base().code(), 0u);
-    LongLinkClient idle = client();
-    for (int i = 0; i < 3; ++i) {
-      idle.write(LongLinkClient::frame(k_cmdid_noop, k_seq_noop, ""));
-      EXPECT_EQ(idle.receive()->body, "");
-    }
-    const auto start = env_.now();
-    EXPECT_FALSE(idle.receive());
-    EXPECT_EQ(env_.now() - start, config_.handshake_limit);
-    LongLinkClient talking = client();
-    for (int i = 0; i < 9; ++i) {
-      EXPECT_EQ(talking.ask<SendResponse>(k_send, 1, with_ticket<SendRequest>()).base().code(), 115u);
-      wait(1s);
-    }
-    wait(2s);
-    talking.write(LongLinkClient::request(k_send, 1, with_ticket<SendRequest>()));
-    EXPECT_FALSE(talking.receive());
-    wait(9min);  // One that has agreed stays.
+    LongLinkClient idle = client();  // mars may be silent for minutes after connecting.
+    wait(10min);
+    idle.write(LongLinkClient::frame(k_cmdid_noop, k_seq_noop, ""));
+    EXPECT_EQ(idle.receive()->body, "");
+    ASSERT_TRUE(idle.agree(3, k_seal_public));
     EXPECT_EQ(one.ask<SendResponse>(k_send, 3, with_ticket<SendRequest>()).base().code(), 0u);
   });
 }

@@ -64,15 +64,12 @@ bool ProxyConnection::shake_hands() {
 void ProxyConnection::read_frames() {
   std::vector<char> buffer(k_read_bytes);
   Time limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
-  const Time sealed_by = runtime::after(proxy_.env.now(), proxy_.config.handshake_limit);
   while (!closing_) {
     Call call;
-    call.deadline = proxy_.config.sealed_only && !session_ ? std::min(limit, sealed_by) : limit;
+    call.deadline = limit;
     const Result<size_t> count = stream_->read(call, buffer);
-    // Bytes that are there are read whatever the clock says: who goes on talking in the clear ends here.
-    const bool late = proxy_.config.sealed_only && !session_ && proxy_.env.now() >= sealed_by;
-    if (late || count.code() == Code::deadline) proxy_.counters.slow.add(1);
-    if (late || !count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
+    if (count.code() == Code::deadline) proxy_.counters.slow.add(1);
+    if (!count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
     const uint64_t before = frames_;
     const bool was_between = parser_.between_frames();
     if (!take(std::string_view(buffer.data(), *count))) return drain(buffer);
