@@ -34,6 +34,7 @@ struct BundleConfig {
   logic::AuthMode auth = logic::AuthMode::both;
   account::PasswordCost password_cost;
   inbox::InboxConfig inbox;
+  group::GroupConfig group;
   api::EntryConfig entry;
   access::WebGateConfig web;
   access::ShortLinkConfig short_link;                   // On the web gate's port.
