@@ -210,7 +210,7 @@ class Syncing(Case):
         log.append({"state": {"conversation": group, "lastPosition": "240", "unread": 240, "version": "5"}})
         log.append({"marker": {"conversation": group, "upTo": "240", "unread": 240, "last": rows[239]}})
         log.append({"message": rows[240]})
-        self.fake.lose["history"] = 99  # The link is down: with the next sync.
+        self.fake.lose["history"] = 1 << 30  # The link is down: with the next sync.
         self.ann.sync()
         self.fake.lose["history"] = 0
         again = self.client("ann")

@@ -456,7 +456,7 @@ const steps = {
     await a.page.locator('.panel').getByRole('button', { name: 'What Hank may do' }).click();
     await a.page.getByRole('menuitem', { name: 'Make an admin' }).click();
     await until(
-      async () => (await b.page.locator('.note').allTextContents()).some((one) => /Gail made Hank an admin/.test(one)),
+      async () => (await d.page.locator('.note').allTextContents()).some((one) => /Gail made Hank an admin/.test(one)),
       'a line says who is an admin',
     );
     await a.page.locator('.panel').getByRole('button', { name: 'What Iris may do' }).click();

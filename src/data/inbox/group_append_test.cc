@@ -282,6 +282,18 @@ TEST(GroupMarker, a_first_sync_shows_no_page_with_gaps) {
   EXPECT_EQ(positions, std::vector<uint64_t>{301});
 }
 
+TEST(GroupMarker, goes_with_retention_and_the_next_one_stands) {
+  World world({.retention = Retention::days, .retention_days = 1});
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(0, 5, 5)).ok());
+  world.env.jump_utc_ms(3LL * 24 * 3600 * 1000);
+  ASSERT_TRUE(world.purge().ok());
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'L'), 0u);
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'H'), 0u);
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(5, 8, 8)).ok());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 8u);
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).last().position(), 8u);
+}
+
 TEST(GroupMarker, decides_again_when_rows_come_between) {
   World world;
   ASSERT_TRUE(bring(world, k_ann, {group_text(1, k_bob)}).ok());
