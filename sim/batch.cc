@@ -69,9 +69,9 @@ struct Verdict {
 };
 
 std::string line_of(const Outcome& out) {
-  return fmt::format("seed {} {} events {} messages {} checked {} crashes {} faults {} probes {} resets {} virtual {:.0f} s  hash {:016x}  {}",
+  return fmt::format("seed {} {} events {} messages {} checked {} crashes {} faults {} probes {} resets {} markers {} virtual {:.0f} s  hash {:016x}  {}",
                      out.seed, out.ok ? "ok" : "FAILED", out.events, out.messages, out.tally.messages_checked,
-                     out.tally.crashes, out.tally.faults, out.tally.probes, out.tally.resets, out.virtual_seconds,
+                     out.tally.crashes, out.tally.faults, out.tally.probes, out.tally.resets, out.tally.markers, out.virtual_seconds,
                      out.hash, out.weather);
 }
 

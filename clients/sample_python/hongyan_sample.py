@@ -222,7 +222,7 @@ class Client:
 
     def sync(self):
         """Everything new since the last time; asking with the new snapshot is the acknowledgement."""
-        news = []
+        news, marked = [], []
         while True:
             answer = self.ask("sync", snapshot=self.snapshot)
             for entry in answer.entries:
@@ -233,9 +233,25 @@ class Client:
                     news.append(entry.message)
                 elif what == "contact":
                     self.contacts[entry.contact.uin] = entry.contact
+                elif what == "marker":
+                    marked.append(entry.marker)
             self.snapshot = answer.snapshot
             if not answer.more:
-                return news
+                return news + [message for marker in marked for message in self.fill(marker)]
+
+    def fill(self, marker):
+        """A marker says "new up to n" of a muted or large group: its messages come by history, page by page down to what
+        is here already."""
+        rows, before, more = [], marker.up_to + 1, True
+        while more:
+            page = self.ask("history", conversation=marker.conversation, before_position=before, limit=100)
+            fresh = [message for message in page.messages if message.key not in self.seen]
+            rows += fresh
+            more = page.more and len(fresh) == len(page.messages)
+            before = page.messages[-1].position if page.messages else 0
+        self.seen.update(message.key for message in rows)
+        self.messages += rows[::-1]
+        return rows[::-1]
 
     def poll(self, wait_ms):
         """Waits on the short link until something is new."""

@@ -43,6 +43,7 @@ HELP = [
     ("/remove, /block, /unblock NAME", "what they say"),
     ("/group create \"NAME\" PERSON...", "make a group; then, with it open:"),
     ("/group add|remove PERSON...", "change who is in it"),
+    ("/group admin|dismiss PERSON...", "who may rename it and remove people, too"),
     ("/group rename NAME", "/group members, /group leave"),
     ("/retry, /drop", "send again, or forget, what was refused"),
     ("/nick NAME", "change your nickname"),
@@ -50,7 +51,7 @@ HELP = [
 ]
 COMMANDS = ["/accept", "/add", "/block", "/close", "/contacts", "/drop", "/find", "/group", "/help", "/history", "/list",
             "/nick", "/open", "/quit", "/remark", "/remove", "/retry", "/unblock"]
-GROUP_VERBS = ["add", "create", "leave", "members", "remove", "rename"]
+GROUP_VERBS = ["add", "admin", "create", "dismiss", "leave", "members", "remove", "rename"]
 NAMED = ("/accept", "/add", "/block", "/find", "/open", "/remark", "/remove", "/unblock")
 
 
@@ -510,7 +511,7 @@ class Chat:
                      lambda group: self._enter(f"2-{group['id']}"))
             return
         if verb not in GROUP_VERBS or verb == "create":
-            self.say(self.paint("dim", '/group create "NAME" PERSON... – or, in a group, add, remove, rename, members, leave'))
+            self.say(self.paint("dim", '/group create "NAME" PERSON... – or, in a group, add, remove, admin, dismiss, rename, members, leave'))
             return
         if not self.open or conversation_of(self.open)["type"] != GROUP:
             self.say(self.paint("dim", "Open the group first."))
@@ -520,7 +521,7 @@ class Chat:
     def _in_group(self, group: str, verb: str, names: list[str], rest: str) -> None:
         def people() -> list[str]:
             members = {one_line((m.get("profile") or {}).get("userName") or "").casefold(): str(m["uin"])
-                       for m in (self.client.get_group(group).get("members") or [])} if verb == "remove" else {}
+                       for m in (self.client.get_group(group).get("members") or [])} if verb != "add" else {}
             return [members.get(name.casefold()) or self.client.person(name) for name in names]
 
         if verb == "members":
@@ -532,7 +533,9 @@ class Chat:
         elif verb == "rename":
             self.ask(lambda: self.client.rename_group(group, rest), lambda _: self.errands.set())
         else:
-            change = self.client.add_members if verb == "add" else self.client.remove_members
+            change = {"add": self.client.add_members, "remove": self.client.remove_members,
+                      "admin": lambda group, who: self.client.set_admins(group, who, True),
+                      "dismiss": lambda group, who: self.client.set_admins(group, who, False)}[verb]
             self.ask(lambda: change(group, people()), lambda _: self.errands.set())
 
     def _members(self, group: Json) -> None:

@@ -30,6 +30,7 @@ CONTENT_BYTES_MAX = 32 * 1024
 DIGEST_BYTES_MAX = 256
 BATCH_MESSAGES_MAX = 16
 BATCH_BYTES_MAX = 400 * 1024        # Of the 1 MiB of a request, in base64.
+MARKED_MAX = 500                    # Messages of a muted or large group that one sync fetches; `history` has the rest.
 RESEND_MS_MAX = 7 * 24 * 3600 * 1000
 REQUEST_SECONDS_MAX = 15.0
 CLIENT_VERSION = 1
@@ -424,6 +425,9 @@ class Client:
     def remove_members(self, group: str, members: Iterable[str]) -> Json:
         return self._take_group(self.call("group/remove", {"group": group, "members": list(members)}))
 
+    def set_admins(self, group: str, members: Iterable[str], admin: bool) -> Json:
+        return self._take_group(self.call("group/admin", {"group": group, "members": list(members), "admin": admin}))
+
     def leave_group(self, group: str) -> None:
         self.call("group/leave", {"group": group})
         with self.store.locked() as store:
@@ -578,7 +582,40 @@ class Client:
                 store.touch("state")
             if not answer.get("more"):
                 break
+        news += self._fill_marked(patience)
         self._meet_strangers(news, patience)
+        return news
+
+    def _fill_marked(self, patience: float | None) -> list[Event]:
+        """The messages that markers stand for, by history. What can't be asked for now is asked for with the next sync;
+        of very many only the newest are news, `history` shows the rest."""
+        with self.store.locked() as store:
+            marked = {chat: dict(row["marked"]) for chat, row in store.state["chats"].items() if row.get("marked")}
+        news: list[Event] = []
+        for chat, hole in sorted(marked.items()):
+            rows: list[Json] = []
+            try:
+                before, more = hole["up_to"] + 1, True
+                while more and before > hole["known"] + 1 and len(rows) < MARKED_MAX:
+                    known = {m["key"] for m in self.stored(chat, MARKED_MAX, before)}
+                    page, more = self.history(chat, 100, before, patience)
+                    rows = [m for m in page if m.get("key") not in known] + rows
+                    if not page:
+                        break
+                    before = number(page[0].get("position"))
+            except Unreachable:
+                continue
+            except Refused as error:
+                if error.transient:
+                    continue
+            news += [Event("message", message) for message in rows]
+            with self.store.locked() as store:
+                if self._chat(chat).get("marked") == hole:
+                    del self._chat(chat)["marked"]
+                self._count_unread(chat)
+                store.touch("state")
+            if rows:
+                news.append(Event("chat", {"chat": chat}))
         return news
 
     def _meet_strangers(self, news: list[Event], patience: float | None) -> None:
@@ -610,7 +647,7 @@ class Client:
             elif entry.get("state"):
                 touched.add(self._apply_state(entry["state"]))
             elif entry.get("marker"):
-                touched.add(self._apply_marker(entry["marker"]))
+                touched.add(self._apply_marker(entry["marker"], fresh))
             elif entry.get("contact"):
                 if self._apply_contact(entry["contact"]):
                     news.append(Event("contact", entry["contact"]))
@@ -687,14 +724,18 @@ class Client:
         row["hidden"] = bool(state.get("hidden")) and row["last_position"] <= row["base_last"]
         return chat
 
-    def _apply_marker(self, marker: Json) -> str:
-        """"New up to n": the rows come by history."""
+    def _apply_marker(self, marker: Json, fresh: dict[str, list[Json]]) -> str:
+        """"New up to n": the rows come by history, see _fill_marked(). What is here decides from where."""
         chat = chat_key(marker.get("conversation") or {})
         row, up_to = self._chat(chat), number(marker.get("upTo"))
-        if up_to > row["last_position"]:
-            if marker.get("last"):
-                self._take_last(row, marker["last"])
-            row["last_position"] = max(row["last_position"], up_to)
+        known = max((number(m.get("position")) for m in [*self.store.log(chat).values(), *fresh.get(chat, [])]), default=0)
+        if row.get("marked"):
+            row["marked"]["up_to"] = max(row["marked"]["up_to"], up_to)
+        elif up_to > known:
+            row["marked"] = {"known": known, "up_to": up_to}
+        if marker.get("last"):
+            self._take_last(row, marker["last"])
+        row["last_position"] = max(row["last_position"], up_to)
         if up_to >= row["base_last"]:
             row.update(base_last=up_to, base_unread=number(marker.get("unread")))
         return chat

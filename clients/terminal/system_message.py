@@ -14,6 +14,8 @@ _SENTENCES = {
     "group.member_added": "{actor} added {members}",
     "group.member_removed": "{actor} removed {members}",
     "group.member_left": "{actor} left the group",
+    "group.admin_added": "{actor} made {members} an admin",
+    "group.admin_removed": "{members} is no admin any more",
 }
 
 

@@ -379,6 +379,13 @@ class Program:
         members = [known.get(who.casefold()) or self.client.person(who) for who in self.arguments.who]
         self._group(self.client.remove_members(group, members), "removed from {name}")
 
+    def group_admin(self) -> None:
+        group = self.client.group(self.arguments.group)
+        known = {one_line(m["user_name"]).casefold(): m["uin"] for m in group_json(self.client.get_group(group))["members"]}
+        members = [known.get(who.casefold()) or self.client.person(who) for who in self.arguments.who]
+        self._group(self.client.set_admins(group, members, not self.arguments.dismiss),
+                    "no admin of {name} any more" if self.arguments.dismiss else "admin of {name} now")
+
     def group_members(self) -> None:
         group = self.client.get_group(self.client.group(self.arguments.group))
         shown = group_json(group)
@@ -531,13 +538,15 @@ def parser() -> Parser:
     made.add_argument("--local", action="store_true", help="what the profile has, without asking the server")
     made = verb(verbs, "sync", Program.sync, "send what waits, get and show what is new")
     made.add_argument("--follow", action="store_true", help="go on and show news as it comes")
-    groups = verbs.add_parser("group", help="create, rename, add, remove, members, leave, send") \
+    groups = verbs.add_parser("group", help="create, rename, add, remove, admin, members, leave, send") \
         .add_subparsers(dest="group_verb", metavar="VERB", required=True)
     people = ("who", "+", "people")
     verb(groups, "create", Program.group_create, "make a group", ("name", "", "its name"), ("who", "*", "friends"))
     verb(groups, "rename", Program.group_rename, "give a group another name", group, ("name", "+", "the new name"))
     verb(groups, "add", Program.group_add, "add friends to a group", group, people)
     verb(groups, "remove", Program.group_remove, "remove members from a group", group, people)
+    made = verb(groups, "admin", Program.group_admin, "appoint members of your group as admins", group, people)
+    made.add_argument("--dismiss", action="store_true", help="they are ordinary members again")
     verb(groups, "members", Program.group_members, "list the members of a group", group)
     verb(groups, "leave", Program.group_leave, "leave a group", group)
     verb(groups, "send", Program.group_send, "send a text to a group", group, text)

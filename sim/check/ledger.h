@@ -56,6 +56,7 @@ struct Tally {
   uint64_t faults = 0;            // All that fired, crashes included.
   uint64_t probes = 0;
   uint64_t resets = 0;
+  uint64_t markers = 0;           // That devices got.
 };
 
 class Ledger {

@@ -37,6 +37,12 @@ void MutantStore::spoil(store::Commit& commit) const {
       return precondition.kind == store::Precondition::Kind::row_absent && is_dedup_row(commit, precondition.key);
     });
   }
+  if (mutant_ == Mutant::marker_forgotten && commit.entity.table == model::k_table_group) {
+    const bool waits = std::any_of(commit.mutations.begin(), commit.mutations.end(), [](const store::Mutation& mutation) {
+      return mutation.kind == store::Mutation::Kind::put && mutation.key.starts_with('W');
+    });
+    if (waits) commit.work_done = store::WorkDone{.tag = model::k_work_fan_out, .done_up_to = UINT64_MAX};
+  }
   if (mutant_ == Mutant::unread_not_reset) {
     std::erase_if(commit.mutations, [&](const store::Mutation& mutation) {
       const bool sets = mutation.kind == store::Mutation::Kind::put || mutation.kind == store::Mutation::Kind::erase;

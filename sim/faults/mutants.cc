@@ -14,6 +14,7 @@ constexpr MutantInfo k_mutants[] = {
     {Mutant::order_swapped, "order-swapped", "two messages of one batch change places"},
     {Mutant::frame_swapped, "frame-swapped", "the last row before a cut of sync comes behind what follows it"},
     {Mutant::unread_not_reset, "unread-not-reset", "reading a conversation leaves its unread count"},
+    {Mutant::marker_forgotten, "marker-forgotten", "a marker that waits for its time is no work that stays"},
 };
 
 }  // namespace

@@ -19,6 +19,7 @@ enum class Mutant {
   order_swapped,
   frame_swapped,
   unread_not_reset,
+  marker_forgotten,
 };
 
 struct MutantInfo {

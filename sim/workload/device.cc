@@ -277,6 +277,10 @@ void Device::run_syncer() {
       pause(100ms, 500ms);
       continue;
     }
+    if (!fill_holes()) {
+      pause(100ms, 500ms);
+      continue;
+    }
     if (want_sync_ || !connected_) continue;
     Call call;
     call.deadline = after(stage_.world.scheduler().now(), 8s + Duration(random_.below(8'000'000'000)));
@@ -359,6 +363,17 @@ void Device::apply(const SyncResponse& response, const Said& said, bool from_sta
   for (const Entry& entry : response.entries()) {
     if (entry.has_contact()) contacts_[entry.contact().uin()] = entry.contact();
     if (entry.has_state()) states_[key_of(entry.state().conversation())] = entry.state();
+    if (entry.has_marker()) {
+      if (!fresh && entry.marker().version() <= last_version_) {
+        stage_.ledger.violated("(a) a device gets rows in the order of its inbox",
+                               fmt::format("d{} marker {} behind {}", number_, entry.marker().version(), last_version_));
+      }
+      if (!fresh) {
+        had_news_ = true;
+        last_version_ = entry.marker().version();
+      }
+      take_marker(entry.marker());
+    }
     if (!entry.has_message()) continue;
     const Message& message = entry.message();
     if (!fresh) {
@@ -385,6 +400,7 @@ void Device::begin_round(const Said& said) {
   whole_ = false;
   reset_heard_ = false;
   last_version_ = 0;
+  holes_.clear();   // Everything is read anew.
   states_.clear();  // Positions of another incarnation mean nothing in this one.
   gaps_ = true;
 }
@@ -442,6 +458,24 @@ void Device::check_message(const ConversationKey& conversation, const Message& m
   }
 }
 
+// "New up to n": the rows come by history. What was known when the first of several markers came bounds them all.
+void Device::take_marker(const Marker& marker) {
+  const ConversationKey key = key_of(marker.conversation());
+  const uint64_t known = newest_position(key);
+  Hole& hole = holes_.try_emplace(key, Hole{.known = known, .up_to = 0}).first->second;
+  hole.up_to = std::max(hole.up_to, marker.up_to());
+  ++stage_.ledger.tally.markers;
+}
+
+bool Device::fill_holes() {
+  while (!holes_.empty()) {
+    const auto [key, hole] = *holes_.begin();
+    if (hole.up_to > hole.known && !history(key, hole.up_to + 1, hole.known).ok()) return false;
+    holes_.erase(key);
+  }
+  return true;
+}
+
 // After a start from nothing or a reset: everything that history has.
 bool Device::fill_gaps() {
   const auto states = list(200);  // One page: nothing moves between pages.
@@ -453,13 +487,13 @@ bool Device::fill_gaps() {
   return true;
 }
 
-Result<std::vector<Message>> Device::history(const ConversationKey& conversation) {
+Result<std::vector<Message>> Device::history(const ConversationKey& conversation, uint64_t before, uint64_t known) {
   std::vector<Message> all;
   for (bool more = true; more;) {
     HistoryRequest request;
     request.mutable_conversation()->set_type(conversation.first);
     request.mutable_conversation()->set_id(conversation.second);
-    request.set_before_position(all.empty() ? 0 : all.back().position());
+    request.set_before_position(all.empty() ? before : all.back().position());
     request.set_limit(20);
     const auto heard = ask<HistoryRequest, HistoryResponse>("history", request);
     if (!heard.reached) return Status(Code::unavailable, "no answer");
@@ -474,7 +508,7 @@ Result<std::vector<Message>> Device::history(const ConversationKey& conversation
       take_message(message, heard.said, false);
       all.push_back(message);
     }
-    more = heard.response.more() && heard.response.messages_size() > 0;
+    more = heard.response.more() && heard.response.messages_size() > 0 && all.back().position() > known;
   }
   std::reverse(all.begin(), all.end());
   return all;

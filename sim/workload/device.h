@@ -91,7 +91,7 @@ class Device {
 
   void send(const ConversationKey& conversation, int count);
   bool outbox_empty() const;
-  bool settled() const { return !logged_in_wanted_ || (outbox_empty() && connected_ && !gaps_); }
+  bool settled() const { return !logged_in_wanted_ || (outbox_empty() && connected_ && !gaps_ && holes_.empty()); }
   size_t waiting() const;
 
   // One request, one answer or none. Fills base; keeps the session in order.
@@ -102,7 +102,8 @@ class Device {
   Heard<Response> insist(const char* path, const Request& request);
 
   // The whole history of a conversation, oldest first, or what refused it.
-  Result<std::vector<client::Message>> history(const ConversationKey& conversation);
+  // With `known`: the part above it, from `before` down (0: from the newest).
+  Result<std::vector<client::Message>> history(const ConversationKey& conversation, uint64_t before = 0, uint64_t known = 0);
   Result<std::vector<client::ConversationState>> list(uint32_t page);
   Result<std::vector<client::Contact>> list_contacts();
   // The newest position it knows there; 0: none.
@@ -147,7 +148,9 @@ class Device {
   void end_round(const Said& said);
   void take_message(const client::Message& message, const Said& said, bool incremental);
   void check_message(const ConversationKey& conversation, const client::Message& message);
+  void take_marker(const client::Marker& marker);
   bool fill_gaps();
+  bool fill_holes();
 
   void run_sender(const ConversationKey& conversation);
   bool send_some(const ConversationKey& conversation, std::deque<client::Message>& box);
@@ -176,6 +179,12 @@ class Device {
   uint64_t last_version_ = 0;  // Of the last incremental message row, in the snapshot's timeline.
   std::map<ConversationKey, LocalConversation> conversations_;
   std::map<uint64_t, client::Contact> contacts_;
+  // What a marker stands for and history has not brought yet: positions above `known` up to `up_to`.
+  struct Hole {
+    uint64_t known = 0;
+    uint64_t up_to = 0;
+  };
+  std::map<ConversationKey, Hole> holes_;
   std::map<ConversationKey, client::ConversationState> states_;
   std::map<ConversationKey, std::deque<client::Message>> outbox_;
   std::map<ConversationKey, uint64_t> orders_;

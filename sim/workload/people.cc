@@ -107,9 +107,9 @@ void People::live(size_t person, Device& device) {
 
 void People::act_once(size_t person, Device& device) {
   const uint64_t dice = random_.below(100);
-  if (dice < 40) write_direct(person, device);
-  else if (dice < 63) write_group(person, device);
-  else if (dice < 72) read(person, device);
+  if (dice < 38) write_direct(person, device);
+  else if (dice < 61) write_group(person, device);
+  else if (dice < 70) read(person, device);
   else if (dice < 75) set_conversation(device);
   else if (dice < 76) block(person, device);
   else if (dice < 78) make_group(person, device);
@@ -159,7 +159,16 @@ void People::change_group(size_t person, Device& device) {
   if (known == nullptr) return;
   const uint64_t id = known->id;
   const size_t other = random_.below(persons_.size());
-  switch (random_.below(4)) {
+  switch (random_.below(5)) {
+    case 4: {
+      if (known->owner != person || other == person) return;
+      SetAdminsRequest request;
+      request.set_group(id);
+      request.add_members(persons_[other].uin());
+      request.set_admin(random_.one_in(2));
+      device.ask<SetAdminsRequest, SetAdminsResponse>("group/admin", request);
+      return;
+    }
     case 0: {
       RenameGroupRequest request;
       request.set_group(id);
@@ -218,10 +227,11 @@ void People::set_conversation(Device& device) {
   request.mutable_conversation()->set_type(chosen->first.first);
   request.mutable_conversation()->set_id(chosen->first.second);
   request.set_pin_rank(random_.below(3));
-  request.set_mute_until_ms(static_cast<int64_t>(random_.below(2)) * k_birth_utc_ms * 2);
+  request.set_mute_until_ms(random_.one_in(3) ? 0 : k_birth_utc_ms * 2);
   request.set_draft(fmt::format("draft {}", random_.below(100)));
   request.add_fields(random_.one_in(2) ? "pin_rank" : "draft");
-  if (random_.one_in(2)) request.add_fields("mute_until_ms");
+  // A muted group is served by markers.
+  if (chosen->first.first == model::k_conversation_group || random_.one_in(2)) request.add_fields("mute_until_ms");
   device.ask<SetConversationRequest, SetConversationResponse>("conversation/set", request);
 }
 

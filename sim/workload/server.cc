@@ -8,6 +8,7 @@
 #include "bundle/bundle.h"
 #include "logic/message_sync/snapshot.h"
 #include "rpc/service_identity.h"
+#include "model/limits.h"
 #include "runtime/coro/sync.h"
 #include "runtime/log/log.h"
 #include "sim/faults/mutant_store.h"
@@ -56,7 +57,8 @@ struct Server::Running {
 };
 
 Server::Server(World& world, Ledger& ledger, Net& net, Mutant mutant)
-    : world_(world), ledger_(ledger), net_(net), mutant_(mutant), disk_(world.random_for("disk")) {
+    : world_(world), ledger_(ledger), net_(net), mutant_(mutant), disk_(world.random_for("disk")),
+      row_members_max_(world.random_for("large groups").one_in(3) ? 2 : model::k_group_row_members_max) {
   disk_.set_late_sync(mutant == Mutant::ack_before_sync);
 }
 
@@ -88,6 +90,7 @@ void Server::start(Process& process) {
   bundle::BundleConfig config;
   config.password_cost = account::k_password_cost_least;
   config.serve_web = false;
+  config.group.row_members_max = row_members_max_;
   running->bundle = bundle::make_bundle(env, *running->mutant, *running->secrets, std::move(config));
   running->links = std::make_unique<api::LinkTable>(env, running->bundle->entry(), running->bundle->presence(),
                                                     api::LinkTableConfig{.gate = k_gate});

@@ -75,6 +75,7 @@ class Server {
   Net& net_;
   const Mutant mutant_;
   SimDisk disk_;
+  size_t row_members_max_;  // In some runs a group of three is large: it is served by markers.
   std::unique_ptr<Process> process_;
   Running* running_ = nullptr;
   size_t under_way_ = 0;   // Requests of the present process.

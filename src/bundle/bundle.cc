@@ -166,7 +166,8 @@ class BundleImpl : public Bundle {
                                          .inbox = internal::InboxClient(inbox_),
                                          .contact_grants = secrets.ring("grant.contact"),
                                          .grants = secrets.ring("grant.group"),
-                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"account", "inbox"}), "group")}, {}));
+                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"account", "inbox"}), "group")},
+                                  config_.group));
     group_.serve(group_.service());
   }
 

@@ -34,6 +34,7 @@ struct BundleConfig {
   logic::AuthMode auth = logic::AuthMode::both;
   account::PasswordCost password_cost;
   inbox::InboxConfig inbox;
+  group::GroupConfig group;
   api::EntryConfig entry;
   rpc::PublicLimits public_limits{.per_user = {.per_second = 20, .burst = 200}, .per_service = {.per_second = 2'000, .burst = 20'000}};
   access::WebGateConfig web;

@@ -26,6 +26,7 @@ inline constexpr size_t k_password_bytes_min = 8;             // Shorter ones ar
 inline constexpr size_t k_password_bytes_max = 128;           // argon2 hashes it all; more only costs time.
 inline constexpr size_t k_devices_max = 20;                   // Per user; the oldest logged-out one is forgotten first.
 inline constexpr size_t k_group_members_max = 500;            // Write fan-out stays affordable (INV-36).
+inline constexpr size_t k_group_row_members_max = 100;        // Above, one message would cost more than 100 commits: markers.
 inline constexpr uint32_t k_unread_shown_max = 1000;          // Shown as 999+ from here; not counted further.
 inline constexpr int64_t k_dedup_days = 30;                   // Clients resend for 7 days, then ask the person.
 

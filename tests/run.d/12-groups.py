@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Groups over the real server: create, rename, add, remove, leave, unread, history, two devices, a fresh device; then
+"""Groups over the real server: create, rename, add, remove, leave, admins, unread, history, two devices, a fresh device,
+a group that is muted; then
 kill -9 again and again while everybody talks: nothing acked is lost, nothing is doubled, one order for all."""
 import os
 import pathlib
@@ -58,7 +59,8 @@ def rights_and_membership(server, ann, ben, cid, eve):
     expect_code(NOT_MEMBER, cid.send, gid, "let me in")
     expect_code(NOT_MEMBER, cid.call, "group/get", {"group": gid})
     expect_code(NOT_MEMBER, cid.call, "history", {"conversation": {"type": GROUP, "id": gid}})
-    assert ben.call("group/rename", {"group": gid, "name": "three of us"})["group"]["name"] == "three of us"
+    expect_code(FORBIDDEN, ben.call, "group/rename", {"group": gid, "name": "mine"})
+    assert ann.call("group/rename", {"group": gid, "name": "three of us"})["group"]["name"] == "three of us"
     expect_code(FORBIDDEN, ben.call, "group/remove", {"group": gid, "members": [ann.uin]})
 
     print("what was said before somebody came is not theirs")
@@ -124,6 +126,85 @@ def rights_and_membership(server, ann, ben, cid, eve):
     ann.sync()
     known = [e for e in ann.groups if e["group"] == gid]
     assert known and known[-1]["state"]["name"] == "three of us"
+
+
+def admins(server, ann, ben, cid):
+    print("the owner appoints admins and dismisses them")
+    gid = ann.call("group/create", {"clientGroupId": "court", "name": "court", "members": [ben.uin, cid.uin]})["group"]["id"]
+    appoint = {"group": gid, "members": [ben.uin], "admin": True}
+    expect_code(FORBIDDEN, ben.call, "group/admin", appoint)
+    expect_code(5, ann.call, "group/admin", {"group": gid, "members": [ann.uin], "admin": True})
+    expect_code(8, ann.call, "group/admin", {"group": gid, "members": ["1"], "admin": True})
+    roles = {m["uin"]: m["role"] for m in ann.call("group/admin", appoint)["group"]["members"]}
+    assert roles == {ann.uin: 1, ben.uin: 2, cid.uin: 3}, roles
+    assert ben.call("group/rename", {"group": gid, "name": "ben's court"})["group"]["name"] == "ben's court"
+    expect_code(OWNER_MUST_STAY, ben.call, "group/remove", {"group": gid, "members": [ann.uin]})
+    ben.call("group/remove", {"group": gid, "members": [cid.uin]})
+    ann.call("group/admin", {"group": gid, "members": [ben.uin]})
+    expect_code(FORBIDDEN, ben.call, "group/rename", {"group": gid, "name": "again"})
+    lines = [m["digest"] for m in history(ann, gid)]
+    assert lines[1] == "Admins appointed" and lines[-1] == "Admins dismissed", lines
+
+
+def markers_of(person, group):
+    return [e["marker"] for e in person.entries if "marker" in e and e["marker"]["conversation"]["id"] == group]
+
+
+def muted(server, ann, ben, cid):
+    """Who mutes a group gets "new up to n" at most once in 5 s; all of it is in the history of every device, once."""
+    gid = ann.call("group/create", {"clientGroupId": "noisy", "name": "noisy", "members": [ben.uin, cid.uin]})["group"]["id"]
+    phone = Client(server, "ben", ben.password).login()
+    wait_for(ben, [], gid)
+    conversation = {"type": GROUP, "id": gid}
+    ann.send(gid, "heard")
+    wait_for(ben, ["heard"], gid)
+    phone.sync()
+    wait_for(phone, ["heard"], gid)
+    ben.call("conversation/set", {"conversation": conversation, "muteUntilMs": str(int(time.time() * 1000) + 3600_000), "fields": ["mute_until_ms"]})
+    started = time.monotonic()
+    texts, turn = [], 0
+    while time.monotonic() < started + 6:
+        batch = [ann.message(gid, f"noise {turn}.{n}") for n in range(4)]
+        assert all(s.get("code", 0) == 0 for s in ann.call("send", {"messages": batch})["sent"])
+        texts += [f"noise {turn}.{n}" for n in range(4)]
+        ben.sync()
+        phone.sync()
+        turn += 1
+        time.sleep(0.2)
+    ben.send(gid, "enough")  # What he writes himself is his own to know, and unread for nobody of his devices.
+    ann.send(gid, "sorry")
+    wait_for(cid, ["heard"] + texts + ["enough", "sorry"], gid)
+    last = history(ann, gid)[-1]["position"]
+    for device in (ben, phone):
+        limit = time.monotonic() + 15
+        while not markers_of(device, gid) or markers_of(device, gid)[-1]["upTo"] != last:
+            assert time.monotonic() < limit, (markers_of(device, gid)[-1:], last)
+            device.sync()
+            time.sleep(0.1)
+        seen = markers_of(device, gid)
+        assert len(seen) <= 2 + (time.monotonic() - started) / 5, f"{len(seen)} markers"
+        assert device.texts(gid) == ["heard"], "a muted group brings no rows"
+        assert [m["digest"] for m in history(device, gid) if m["kind"] == 1] == ["heard"] + texts + ["enough", "sorry"]
+        assert seen[-1]["unread"] == len(texts) + 2 and seen[-1]["last"]["digest"] == "sorry", seen[-1]
+    state = state_of(ben, gid)
+    assert state["unread"] == len(texts) + 2 and state["lastPosition"] == last and state["last"]["digest"] == "sorry", state
+    middle = history(ben, gid)[10]["position"]
+    read = ben.call("read", {"conversation": conversation, "position": middle})["state"]
+    assert read["unread"] == len(texts) + 2 - 10, read  # Seqs 2..11 are read: what was heard, and nine of the noise.
+    fresh = Client(server, "ben", ben.password).login()
+    fresh.sync()
+    assert state_of(fresh, gid)["unread"] == read["unread"]
+    assert [m["digest"] for m in history(fresh, gid) if m["kind"] == 1] == ["heard"] + texts + ["enough", "sorry"]
+
+    print("what one has cleared is shown to none of one's devices")
+    ben.call("conversation/set", {"conversation": conversation, "clearedPosition": middle, "fields": ["cleared_position"]})
+    for device in (ben, phone, fresh):
+        assert int(history(device, gid)[0]["position"]) == int(middle) + 1
+    assert int(history(ann, gid)[0]["position"]) == 1
+    ben.call("conversation/set", {"conversation": conversation, "muteUntilMs": "0", "fields": ["mute_until_ms"]})
+    ann.send(gid, "rows again")
+    wait_for(ben, ["heard", "rows again"], gid)
+    wait_for(phone, ["heard", "rows again"], gid)
 
 
 def level_one(server, ann, ben, cid):
@@ -211,6 +292,9 @@ def main():
         for person in (ann, ben, cid):
             person.sync()  # From here on a device gets everything; a first sync gives only the last page.
         rights_and_membership(server, ann, ben, cid, eve)
+        admins(server, ann, ben, cid)
+        print("a muted group")
+        muted(server, ann, ben, cid)
         print("a client of feature level 1")
         level_one(server, ann, ben, cid)
         talk_through_kills(server, [ann, ben, cid], random.Random(seed))

@@ -194,6 +194,33 @@ class Syncing(Case):
         self.assertNotIn("content", {k: v for k, v in self.client("ann").stored("1-" + self.bob.uin, 1)[0].items() if v})
         self.assertEqual(self.ann.chat("2-77")["unread"], 39)
 
+    def test_what_a_marker_stands_for_is_fetched_by_pages_once(self):
+        group = {"type": 2, "id": "77"}
+        rows = [{"key": f"k{n}", "conversation": group, "sender": self.bob.uin, "clientMsgId": f"m{n}", "position": str(n),
+                 "kind": 1, "content": "aGk=", "digest": f"line {n}"} for n in range(1, 251)]
+        log = self.fake.people[self.ann.uin]["log"]
+
+        def history(body):
+            before = int(body.get("beforePosition", 0)) or 1 << 60
+            there = [m for m in rows if int(m["position"]) < before]
+            return {"messages": there[::-1][:body["limit"]], "more": len(there) > body["limit"]}
+        self.fake.do_history = history
+        log.append({"message": rows[0]})
+        self.assertEqual(self.texts(self.ann.sync()), ["line 1"])
+        log.append({"state": {"conversation": group, "lastPosition": "240", "unread": 240, "version": "5"}})
+        log.append({"marker": {"conversation": group, "upTo": "240", "unread": 240, "last": rows[239]}})
+        log.append({"message": rows[240]})
+        self.fake.lose["history"] = 1 << 30  # The link is down: with the next sync.
+        self.ann.sync()
+        self.fake.lose["history"] = 0
+        again = self.client("ann")
+        self.assertEqual(self.texts(again.sync()), [f"line {n}" for n in range(2, 241)])
+        self.assertEqual([m["digest"] for m in again.stored("2-77", 999)], [f"line {n}" for n in range(1, 242)])
+        self.assertEqual(again.chat("2-77")["unread"], 241)
+        asked = len(self.asked("history"))
+        self.assertEqual(self.texts(again.sync()), [])
+        self.assertEqual(len(self.asked("history")), asked)
+
 
 class Sending(Case):
     def test_a_lost_answer_is_asked_for_again_under_the_same_id(self):

@@ -453,7 +453,14 @@ const steps = {
       async () => (await b.page.locator('.note').allTextContents()).some((one) => /Gail added Jack/.test(one)),
       'a line says who was added',
     );
-    await a.page.locator('.panel').getByRole('button', { name: 'Remove Iris' }).click();
+    await a.page.locator('.panel').getByRole('button', { name: 'What Hank may do' }).click();
+    await a.page.getByRole('menuitem', { name: 'Make an admin' }).click();
+    await until(
+      async () => (await d.page.locator('.note').allTextContents()).some((one) => /Gail made Hank an admin/.test(one)),
+      'a line says who is an admin',
+    );
+    await a.page.locator('.panel').getByRole('button', { name: 'What Iris may do' }).click();
+    await a.page.getByRole('menuitem', { name: 'Remove Iris' }).click();
     await a.page.getByRole('alertdialog').getByRole('button', { name: 'Remove Iris' }).click();
     await until(async () => (await a.page.locator('.panel li').count()) === 3, 'Iris is gone from the list');
     await b.page.click('[title="Members"]');
@@ -466,6 +473,35 @@ const steps = {
     check(!(await c.texts()).includes('Only two of us'), 'who was removed gets nothing more');
     await c.page.waitForSelector('.blocker');
     for (const one of [a, b, c, d]) await one.close();
+  },
+  async 'a muted group shows its news and its unread'() {
+    const [a, b] = await friends('Mia', 'Noel');
+    await a.go('Chats');
+    await a.page.click('[title="New chat"]');
+    await a.page.getByRole('menuitem', { name: 'New group' }).click();
+    await a.page.locator('dialog .input').first().fill('Loud');
+    await a.page.locator('dialog .friends .row', { hasText: 'Noel' }).click();
+    await a.page.click('dialog >> text=Create');
+    await a.page.waitForSelector('#composer');
+    await a.say('first');
+    await b.open('Loud');
+    await b.sees('first');
+    await b.page.getByRole('button', { name: 'More' }).first().click();
+    await b.page.getByRole('menuitem', { name: 'Mute' }).click();
+    await b.page.waitForSelector('.chat .sign[title="Muted"]');
+    for (const one of ['loud 1', 'loud 2']) await a.say(one); // The second waits for the next marker.
+    await b.sees('loud 1');
+    await b.sees('loud 2');
+    await b.open_friend(a);
+    for (const one of ['loud 3', 'loud 4', 'loud 5']) await a.say(one);
+    await until(async () => (await b.unread('Loud')) === '3', 'three unread ones');
+    await b.open('Loud');
+    for (const one of ['loud 3', 'loud 4', 'loud 5']) await b.sees(one);
+    const texts = await b.texts();
+    check(texts.join() === 'first,loud 1,loud 2,loud 3,loud 4,loud 5', `each once and in order: ${texts.join()}`);
+    await until(async () => (await b.unread('Loud')) === '0', 'they are read');
+    await a.close();
+    await b.close();
   },
   async 'two tabs stay in step and hand over within a second'() {
     const [a, b] = await friends('Kim', 'Lou');

@@ -575,6 +575,16 @@ export class MockServer {
           ...body.members.map((uin) => ({ name: 'member', uin })),
         ]);
         return answer();
+      case 'group/admin': {
+        if (group.owner !== user.uin) throw new Failure(7);
+        for (const member of group.members)
+          if (body.members.includes(member.uin)) member.role = body.admin ? 2 : 3;
+        this.group_event(group, user.uin, body.admin ? 'group.admin_added' : 'group.admin_removed', [
+          { name: 'actor', uin: user.uin },
+          ...body.members.map((uin) => ({ name: 'member', uin })),
+        ]);
+        return answer();
+      }
       case 'group/remove':
         group.members = group.members.filter((member) => !body.members.includes(member.uin));
         this.group_event(

@@ -162,6 +162,26 @@ describe('unread', () => {
     expect(await store.conversation('2:5')).toMatchObject({ unread: 900, last_position: 900 });
     expect((await store.page('2:5', k_top, 10)).hole).toBe(k_top);
   });
+  it('of a marker leaves a hole also when a state has named its last message before', async () => {
+    const store = await fresh_store();
+    const conversation = { type: 2, id: '5' };
+    const here = (pos: number) => message(pos, { conversation });
+    await store.apply_sync('', answer('s1', entries(here(1), here(2))));
+    await store.apply_history('2:5', 1, [], false);
+    await store.apply_sync(
+      's1',
+      answer('s2', [
+        { state: { conversation, lastPosition: '9', readPosition: '2', unread: 7, version: '3', last: here(9) } },
+        { marker: { conversation, upTo: '9', unread: 7, unreadMentions: 1, last: here(9) } },
+      ]),
+    );
+    expect(await store.conversation('2:5')).toMatchObject({ unread: 7, mentions: 1, last_position: 9 });
+    expect((await store.page('2:5', k_top, 10)).hole).toBe(k_top);
+    await store.apply_history('2:5', k_top, [9, 8, 7, 6, 5, 4, 3, 2].map(here), true);
+    expect((await store.page('2:5', k_top, 10)).rows.map((row) => row.pos)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    await store.apply_sync('s2', answer('s3', [{ marker: { conversation, upTo: '9', unread: 7 } }]));
+    expect((await store.page('2:5', k_top, 10)).hole).toBe(0);
+  });
 });
 
 describe('history', () => {

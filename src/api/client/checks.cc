@@ -112,6 +112,22 @@ Status check_message(const client::Message& message) {
   return {};
 }
 
+Status check_batch(const google::protobuf::RepeatedPtrField<client::Message>& messages) {
+  if (messages.empty()) return Status(Code::invalid, "no message");
+  if (static_cast<size_t>(messages.size()) > model::k_batch_messages_max) {
+    return Status(Code::too_large, "more than 16 messages in one request");
+  }
+  const client::Conversation& conversation = messages[0].conversation();
+  for (const client::Message& message : messages) {
+    TRY(check_message(message));
+    const client::Conversation& other = message.conversation();
+    if (other.type() != conversation.type() || other.id() != conversation.id()) {
+      return Status(Code::invalid, "messages of one request go to one conversation");
+    }
+  }
+  return {};
+}
+
 std::string payload_hash(const client::Message& message) {
   std::string canonical;
   put_varint(canonical, message.conversation().type());

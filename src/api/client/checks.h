@@ -10,6 +10,8 @@
 namespace hongyan::api {
 
 Status check_message(const client::Message& message);
+// The messages of one request: 1 to 16, all to one conversation.
+Status check_batch(const google::protobuf::RepeatedPtrField<client::Message>& messages);
 Status check_conversation(const client::Conversation& conversation);
 // Names people give: 1..bytes_max of UTF-8 without control characters or bidirectional overrides.
 Status check_name(std::string_view name, size_t bytes_max, std::string_view what);

@@ -137,6 +137,8 @@ class Renderer {
     if (kind == "group.member_added") return actor + " added " + people;
     if (kind == "group.member_left") return actor + " left";
     if (kind == "group.member_removed") return actor + " removed " + people;
+    if (kind == "group.admin_added") return actor + " made " + people + " an admin";
+    if (kind == "group.admin_removed") return people + " is no admin any more";
     return message.digest().empty() ? kind : message.digest();
   }
 

@@ -86,15 +86,16 @@ struct GroupCounters {
 
 class GroupServiceImpl : public Service {
  public:
-  GroupServiceImpl(Env& env, GroupDeps deps)
+  GroupServiceImpl(Env& env, GroupDeps deps, const GroupConfig& config)
       : env_(env),
         store_(deps.store),
         account_(std::move(deps.account)),
         contact_grants_(std::move(deps.contact_grants)),
         self_(deps.self),
-        fan_out_(env, deps.store, std::move(deps.inbox), std::move(deps.grants), std::move(deps.self)),
+        fan_out_(env, deps.store, std::move(deps.inbox), std::move(deps.grants), std::move(deps.self),
+                 config.row_members_max),
         worker_(env, deps.store, model::k_work_fan_out,
-                [this](Call& call, const store::Work& work) { return fan_out_.run(call, work); }),
+                [this](Call& call, const store::Work& work) { return fan_out(call, work); }),
         catch_up_(env, deps.store, model::k_work_fan_out_behind,
                   [this](Call& call, const store::Work& work) { return fan_out_.catch_up(call, work); }),
         counters_(env.counters()) {}
@@ -114,6 +115,7 @@ class GroupServiceImpl : public Service {
   Result<internal::GroupResponse> rename(Call& call, const internal::RenameGroupRequest& request) override;
   Result<internal::GroupResponse> add_members(Call& call, const internal::AddMembersRequest& request) override;
   Result<internal::GroupResponse> remove_members(Call& call, const internal::RemoveMembersRequest& request) override;
+  Result<internal::GroupResponse> set_admins(Call& call, const internal::SetAdminsRequest& request) override;
   Result<internal::GroupAppendResponse> append(Call& call, const internal::GroupAppendRequest& request) override;
   Result<internal::GroupHistoryResponse> history(Call& call, const internal::GroupHistoryRequest& request) override;
 
@@ -121,8 +123,18 @@ class GroupServiceImpl : public Service {
   using Plan = std::function<Result<store::Commit>(const Loaded& loaded)>;
 
   Result<internal::GroupResponse> change(Call& call, uint64_t uin, uint64_t group, const Plan& plan);
-  Result<internal::GroupAppended> append_one(Call& call, uint64_t uin, uint64_t group, const client::Message& message);
-  Result<internal::GroupAppended> duplicate(const store::Row& row, const std::string& key, const std::string& hash);
+  // A message that has passed its checks.
+  struct Checked {
+    const client::Message* message = nullptr;
+    std::string key;
+    std::string hash;
+  };
+  Status fan_out(Call& call, const store::Work& work);
+  static Result<Checked> checked(uint64_t uin, uint64_t group, const client::Message& message);
+  Status append_all(Call& call, uint64_t uin, uint64_t group, const std::vector<Checked>& messages,
+                    internal::GroupAppendResponse& response);
+  static store::Commit append_commit(uint64_t uin, uint64_t group, const Checked& one, uint64_t member_version, int64_t now_ms);
+  Status add_duplicate(const store::Row& row, const Checked& one, internal::GroupAppendResponse& response);
   Status check_invited(uint64_t uin, const google::protobuf::RepeatedField<uint64_t>& members,
                        const google::protobuf::RepeatedPtrField<std::string>& grants);
   Result<uint64_t> group_of_attempt(Call& call, uint64_t uin, const std::string& client_group_id);
@@ -236,6 +248,7 @@ Result<internal::GroupResponse> GroupServiceImpl::get(Call& call, const internal
 Result<internal::GroupResponse> GroupServiceImpl::rename(Call& call, const internal::RenameGroupRequest& request) {
   TRY(api::check_name(request.name(), model::k_name_bytes_max, "name"));
   return change(call, request.uin(), request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
+    if (loaded.member(request.uin())->row.role() == k_member) return Status(Code::forbidden, "only the owner and admins rename");
     if (loaded.info.name() == request.name()) return store::Commit{.entity = group_entity(request.group())};
     store::Commit commit = event_commit(request.group(), event_message(request.uin(), env_.utc_ms(), "group.renamed", "Group renamed: " + request.name(), {}, request.name()));
     GroupRow info = loaded.info;
@@ -318,7 +331,10 @@ Result<internal::GroupResponse> GroupServiceImpl::remove_members(Call& call, con
     std::set<uint64_t> leaving;
     for (uint64_t uin : request.members()) {
       if (uin == loaded.info.owner() && !leaves) return model::error(ErrorCode::owner_must_stay);
-      if (loaded.member(uin) != nullptr) leaving.insert(uin);
+      const Member* one = loaded.member(uin);
+      if (one == nullptr) continue;
+      if (role == k_admin && one->row.role() == k_admin && !leaves) return Status(Code::forbidden, "only the owner removes admins");
+      leaving.insert(uin);
     }
     if (leaving.empty()) return store::Commit{.entity = group_entity(request.group())};
     const std::vector<uint64_t> people(leaving.begin(), leaving.end());
@@ -337,89 +353,137 @@ Result<internal::GroupResponse> GroupServiceImpl::remove_members(Call& call, con
   });
 }
 
+Result<internal::GroupResponse> GroupServiceImpl::set_admins(Call& call, const internal::SetAdminsRequest& request) {
+  if (request.members_size() == 0 || static_cast<size_t>(request.members_size()) > model::k_group_members_max) {
+    return Status(Code::invalid, "1 to 500 members");
+  }
+  return change(call, request.uin(), request.group(), [&](const Loaded& loaded) -> Result<store::Commit> {
+    if (loaded.info.owner() != request.uin()) return Status(Code::forbidden, "only the owner appoints admins");
+    const uint32_t role = request.admin() ? k_admin : k_member;
+    std::vector<uint64_t> people;
+    for (uint64_t uin : std::set<uint64_t>(request.members().begin(), request.members().end())) {
+      const Member* member = loaded.member(uin);
+      if (member == nullptr) return Status(Code::not_found, "somebody is not in this group");
+      if (uin == request.uin()) return Status(Code::invalid, "the owner stays the owner");
+      if (member->row.role() != role) people.push_back(uin);
+    }
+    if (people.empty()) return store::Commit{.entity = group_entity(request.group())};
+    store::Commit commit = event_commit(request.group(), event_message(request.uin(), env_.utc_ms(),
+        request.admin() ? "group.admin_added" : "group.admin_removed", request.admin() ? "Admins appointed" : "Admins dismissed", people));
+    for (uint64_t uin : people) {
+      MemberRow row = loaded.members.at(uin).row;
+      row.set_role(role);
+      commit.mutations.push_back(store::put(member_key(uin), row));
+    }
+    return commit;
+  });
+}
+
+Status GroupServiceImpl::fan_out(Call& call, const store::Work& work) {
+  runtime::Time again_at{};
+  TRY(fan_out_.run(call, work, again_at));
+  if (again_at != runtime::Time{}) worker_.call_again_at(work.entity, again_at);
+  return {};
+}
+
+// All messages of a request are one batch of the store, one seq each: one write, in order, up to the first that fails.
 Result<internal::GroupAppendResponse> GroupServiceImpl::append(Call& call, const internal::GroupAppendRequest& request) {
-  internal::GroupAppendResponse response;
   if (static_cast<size_t>(request.messages_size()) > model::k_batch_messages_max) {
     return Status(Code::too_large, "more than 16 messages in one request");
   }
+  std::vector<Checked> messages;
+  Status refused;
   for (const client::Message& message : request.messages()) {
-    Result<internal::GroupAppended> appended = append_one(call, request.uin(), request.group(), message);
-    if (!appended.ok()) {
-      if (response.appended_size() == 0) return appended.status();
-      response.add_appended()->set_code(static_cast<uint32_t>(appended.code()));
-      return response;
-    }
-    *response.add_appended() = std::move(*appended);
+    Result<Checked> one = checked(request.uin(), request.group(), message);
+    refused = one.status();
+    if (!one.ok()) break;
+    messages.push_back(*std::move(one));
   }
+  internal::GroupAppendResponse response;
+  const Status stopped = append_all(call, request.uin(), request.group(), messages, response);
+  const Status& failure = stopped.ok() ? refused : stopped;
+  if (failure.ok()) return response;
+  if (response.appended_size() == 0) return failure;
+  response.add_appended()->set_code(static_cast<uint32_t>(failure.code()));
   return response;
 }
 
-Result<internal::GroupAppended> GroupServiceImpl::append_one(Call& call, uint64_t uin, uint64_t group, const client::Message& message) {
+Result<GroupServiceImpl::Checked> GroupServiceImpl::checked(uint64_t uin, uint64_t group, const client::Message& message) {
   TRY(api::check_message(message));
   if (message.conversation().id() != group) return Status(Code::invalid, "the message names another group");
-  const std::string key = api::message_key(uin, message.client_msg_id());
-  const std::string hash = api::payload_hash(message);
-  for (int i = 0; i < k_tries_max; ++i) {
+  return Checked{&message, api::message_key(uin, message.client_msg_id()), api::payload_hash(message)};
+}
+
+Status GroupServiceImpl::append_all(Call& call, uint64_t uin, uint64_t group, const std::vector<Checked>& messages,
+                                    internal::GroupAppendResponse& response) {
+  const auto done = [&] { return static_cast<size_t>(response.appended_size()); };
+  for (int races = 0; done() < messages.size();) {
     const std::optional<Member> member = TRY(load_member(call, store_, group, uin));
     if (!member) return model::error(ErrorCode::not_member);
     if (!member->in()) {
       // A message that was stored before its sender left is answered as stored.
-      const auto had = TRY(store::get_row(call, store_, group_entity(group), dedup_key(key)));
-      if (had) return duplicate(*had, key, hash);
-      return model::error(ErrorCode::not_member);
-    }
-    if (message.mention_scope() == 1 && member->row.role() == k_member) {
-      return Status(Code::forbidden, "only the owner and admins mention all");
+      const auto had = TRY(store::get_row(call, store_, group_entity(group), dedup_key(messages[done()].key)));
+      if (!had) return model::error(ErrorCode::not_member);
+      TRY(add_duplicate(*had, messages[done()], response));
+      continue;
     }
     const int64_t now_ms = env_.utc_ms();
-    LogRow row;
-    *row.mutable_message() = stored_message(message, uin, key, now_ms);
-    DedupRow dedup;
-    dedup.set_payload_hash(hash);
-    dedup.set_server_time_ms(now_ms);
-    store::Commit commit{.entity = group_entity(group), .mark_work = model::k_work_fan_out};
-    commit.preconditions = {store::absent(dedup_key(key)), store::row_at(member_key(uin), member->version)};
-    commit.mutations = {store::put(log_prefix(), row, store::Mutation::Stamp::key), store::put(dedup_key(key), dedup)};
-    const store::CommitReply reply = TRY(store_.commit(call, std::move(commit)));
-    if (reply.committed) {
-      counters_.messages.add(1);
-      internal::GroupAppended appended;
-      appended.set_key(key);
-      appended.set_server_time_ms(now_ms);
-      appended.set_seq(reply.header.version);
-      return appended;
+    std::vector<store::Commit> commits;
+    for (size_t i = done(); i < messages.size(); ++i) {
+      if (messages[i].message->mention_scope() == 1 && member->row.role() == k_member) break;
+      commits.push_back(append_commit(uin, group, messages[i], member->version, now_ms));
     }
-    if (reply.failed_precondition == 0 && reply.present) return duplicate(*reply.present, key, hash);
-    counters_.races.add(1);  // The member row changed: look again.
+    if (commits.empty()) return Status(Code::forbidden, "only the owner and admins mention all");
+    for (const Result<store::CommitReply>& reply : store_.commit_many(call, std::move(commits), store::Order::in_order)) {
+      if (!reply.ok()) return reply.status();
+      const Checked& one = messages[done()];
+      if (reply->committed) {
+        counters_.messages.add(1);
+        internal::GroupAppended& appended = *response.add_appended();
+        appended.set_key(one.key);
+        appended.set_server_time_ms(now_ms);
+        appended.set_seq(reply->header.version);
+        continue;
+      }
+      // The store has stopped here; what follows starts a new batch.
+      if (reply->failed_precondition == 0 && reply->present) {
+        TRY(add_duplicate(*reply->present, one, response));
+        break;
+      }
+      counters_.races.add(1);  // The member row changed: look again.
+      if (++races == k_tries_max) return Status(Code::conflict, "the group changes too fast");
+      break;
+    }
   }
-  return Status(Code::conflict, "the group changes too fast");
-}
-
-Result<internal::GroupAppended> GroupServiceImpl::duplicate(const store::Row& row, const std::string& key, const std::string& hash) {
-  const DedupRow had = TRY(store::parse_row_as<DedupRow>(row));
-  if (had.payload_hash() != hash) return model::error(ErrorCode::client_msg_id_reused);
-  counters_.duplicates.add(1);
-  internal::GroupAppended appended;
-  appended.set_key(key);
-  appended.set_server_time_ms(had.server_time_ms());
-  appended.set_seq(row.version);
-  appended.set_duplicate(true);
-  return appended;
-}
-
-Status add_message(uint64_t group, const store::Row& row, internal::GroupHistoryResponse& response) {
-  const auto seq = Reader(std::string_view(row.key).substr(1)).u64();
-  if (!seq) return Status(Code::corrupt, "a log row's key");
-  LogRow stored = TRY(store::parse_row_as<LogRow>(row));
-  client::Message& message = *response.add_messages();
-  message = std::move(*stored.mutable_message());
-  message.mutable_conversation()->set_type(model::k_conversation_group);
-  message.mutable_conversation()->set_id(group);
-  message.set_position(*seq);
   return {};
 }
 
-// Newest first, span by span of what the member may see: what lies between is never read.
+store::Commit GroupServiceImpl::append_commit(uint64_t uin, uint64_t group, const Checked& one, uint64_t member_version,
+                                              int64_t now_ms) {
+  LogRow row;
+  *row.mutable_message() = stored_message(*one.message, uin, one.key, now_ms);
+  DedupRow dedup;
+  dedup.set_payload_hash(one.hash);
+  dedup.set_server_time_ms(now_ms);
+  store::Commit commit{.entity = group_entity(group), .mark_work = model::k_work_fan_out};
+  commit.preconditions = {store::absent(dedup_key(one.key)), store::row_at(member_key(uin), member_version)};
+  commit.mutations = {store::put(log_prefix(), row, store::Mutation::Stamp::key), store::put(dedup_key(one.key), dedup)};
+  return commit;
+}
+
+Status GroupServiceImpl::add_duplicate(const store::Row& row, const Checked& one, internal::GroupAppendResponse& response) {
+  const DedupRow had = TRY(store::parse_row_as<DedupRow>(row));
+  if (had.payload_hash() != one.hash) return model::error(ErrorCode::client_msg_id_reused);
+  counters_.duplicates.add(1);
+  internal::GroupAppended& appended = *response.add_appended();
+  appended.set_key(one.key);
+  appended.set_server_time_ms(had.server_time_ms());
+  appended.set_seq(row.version);
+  appended.set_duplicate(true);
+  return {};
+}
+
+// Newest first, span by span of what the member may see and has not cleared: what lies between is never read.
 Result<internal::GroupHistoryResponse> GroupServiceImpl::history(Call& call, const internal::GroupHistoryRequest& request) {
   const std::optional<Member> member = TRY(load_member(call, store_, request.group(), request.uin()));
   if (!member) return model::error(ErrorCode::not_member);
@@ -430,21 +494,22 @@ Result<internal::GroupHistoryResponse> GroupServiceImpl::history(Call& call, con
   for (int i = member->row.spans_size(); i-- > 0;) {
     const Span& span = member->row.spans(i);
     const uint64_t last = std::min(span.to() == 0 ? UINT64_MAX - 1 : span.to(), newest);
-    if (last <= span.from()) continue;
+    const uint64_t from = std::max(span.from(), request.after_seq());
+    if (last <= from) continue;
     const size_t room = limit - static_cast<size_t>(response.messages_size());
     if (room == 0 || bytes >= model::k_sync_bytes_max) {
       response.set_more(true);
       return response;
     }
     const store::ReadReply log = TRY(store_.read(call, {.entity = group_entity(request.group()),
-                                                        .from = log_key(span.from() + 1),
+                                                        .from = log_key(from + 1),
                                                         .to = log_key(last + 1),
                                                         .direction = store::Direction::backward,
                                                         .rows_max = room,
                                                         .bytes_max = model::k_sync_bytes_max - bytes}));
     for (const store::Row& row : log.rows) {
       bytes += row.key.size() + row.value.size();
-      TRY(add_message(request.group(), row, response));
+      *response.add_messages() = TRY(message_of(request.group(), row));
     }
     if (log.more) {
       response.set_more(true);
@@ -496,8 +561,8 @@ Result<uint64_t> GroupServiceImpl::new_id(Call& call) {
 
 }  // namespace
 
-std::unique_ptr<Service> make_group(Env& env, GroupDeps deps, GroupConfig) {
-  return std::make_unique<GroupServiceImpl>(env, std::move(deps));
+std::unique_ptr<Service> make_group(Env& env, GroupDeps deps, GroupConfig config) {
+  return std::make_unique<GroupServiceImpl>(env, std::move(deps), config);
 }
 
 }  // namespace hongyan::group

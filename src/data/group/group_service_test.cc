@@ -215,10 +215,11 @@ TEST(Group, who_is_not_in_it_may_do_nothing) {
   });
 }
 
-TEST(Group, every_member_renames_and_adds_only_the_owner_removes) {
+TEST(Group, every_member_adds_only_the_owner_and_admins_rename_and_remove) {
   in_world([](World& w) {
     const uint64_t group = w.made(k_ada, {k_bob});
-    EXPECT_EQ(w.rename(k_bob, group, "bob's")->group().name(), "bob's");
+    EXPECT_EQ(w.rename(k_bob, group, "bob's").code(), Code::forbidden);
+    EXPECT_EQ(w.rename(k_ada, group, "bob's")->group().name(), "bob's");
     const uint64_t version = w.loaded(group).header.version;
     EXPECT_EQ(w.rename(k_ada, group, "bob's")->group().version(), version) << "it has that name: no row for it";
     const auto added = w.add(k_bob, group, {k_eve, k_eve});
@@ -259,6 +260,44 @@ TEST(Group, the_owner_who_leaves_hands_over_to_who_is_longest_in_and_the_last_on
   });
 }
 
+TEST(Group, the_owner_appoints_admins_who_rename_and_remove_ordinary_members) {
+  in_world([](World& w) {
+    const uint64_t cat = k_eve + 1;
+    const uint64_t group = w.made(k_ada, {k_bob, k_eve, cat});
+    EXPECT_EQ(w.set_admins(k_bob, group, {k_bob}).code(), Code::forbidden);
+    EXPECT_EQ(w.set_admins(k_ada, group, {k_ada}).code(), Code::invalid);
+    EXPECT_EQ(w.set_admins(k_ada, group, {}).code(), Code::invalid);
+    EXPECT_EQ(w.set_admins(k_ada, group, {k_eve + 9}).code(), Code::not_found);
+    EXPECT_EQ(w.set_admins(k_eve + 9, group, {k_bob}).code(), code(ErrorCode::not_member));
+    const auto appointed = w.set_admins(k_ada, group, {k_bob, k_eve, k_eve});
+    ASSERT_TRUE(appointed.ok());
+    EXPECT_EQ(appointed->group().members(1).role(), 2u);
+    EXPECT_EQ(appointed->group().members(2).role(), 2u);
+    EXPECT_EQ(w.set_admins(k_ada, group, {k_bob})->group().version(), appointed->group().version()) << "so already: no row for it";
+    client::SystemContent content;
+    ASSERT_TRUE(content.ParseFromString(w.history(cat, group)->messages(0).content()));
+    EXPECT_EQ(content.template_(), "group.admin_added");
+
+    EXPECT_TRUE(w.rename(k_bob, group, "bob's").ok());
+    client::Message all = World::text(group, "all");
+    all.set_mention_scope(1);
+    EXPECT_TRUE(w.append(k_bob, group, {all}).ok());
+    EXPECT_EQ(w.set_admins(k_bob, group, {cat}).code(), Code::forbidden);
+    EXPECT_EQ(w.remove(k_bob, group, {k_eve}).code(), Code::forbidden) << "another admin";
+    EXPECT_EQ(w.remove(k_bob, group, {k_ada}).code(), code(ErrorCode::owner_must_stay));
+    EXPECT_TRUE(w.remove(k_bob, group, {cat}).ok());
+
+    EXPECT_EQ(w.set_admins(k_ada, group, {k_bob}, false)->group().members(1).role(), 3u);
+    EXPECT_EQ(w.rename(k_bob, group, "again").code(), Code::forbidden);
+    ASSERT_TRUE(w.leave(k_ada, group).ok());
+    EXPECT_EQ(w.get(k_bob, group)->group().owner(), k_eve) << "the admin";
+    ASSERT_TRUE(w.set_admins(k_eve, group, {k_bob}).ok());
+    ASSERT_TRUE(w.leave(k_bob, group).ok());
+    ASSERT_TRUE(w.add(k_eve, group, {k_bob}).ok());
+    EXPECT_EQ(w.rename(k_bob, group, "back").code(), Code::forbidden) << "an admin who left and came back is a member";
+  });
+}
+
 TEST(Group, takes_500_members_and_not_one_more) {
   in_world([](World& w) {
     std::vector<uint64_t> many;
@@ -295,7 +334,7 @@ TEST(Group, changes_that_race_are_decided_again_and_lose_only_against_endless_ri
       EXPECT_TRUE(w.add(k_ada, group, {k_eve}).ok());
       return {};
     };
-    const auto renamed = w.rename(k_bob, group, "both");
+    const auto renamed = w.rename(k_ada, group, "both");
     ASSERT_TRUE(renamed.ok());
     EXPECT_EQ(renamed->group().name(), "both");
     EXPECT_EQ(renamed->group().member_count(), 3u);
@@ -308,7 +347,7 @@ TEST(Group, changes_that_race_are_decided_again_and_lose_only_against_endless_ri
       mine = true;
       return {};
     };
-    EXPECT_EQ(w.rename(k_bob, group, "never").code(), Code::conflict);
+    EXPECT_EQ(w.rename(k_ada, group, "never").code(), Code::conflict);
     EXPECT_EQ(rivals, k_tries_max);
   });
 }
@@ -362,6 +401,41 @@ TEST(Group, a_batch_stops_at_its_first_failure) {
   });
 }
 
+TEST(Group, a_batch_goes_on_behind_messages_that_are_there_already) {
+  in_world([](World& w) {
+    const uint64_t group = w.made(k_ada, {k_bob});
+    ASSERT_TRUE(w.append(k_bob, group, {World::text(group, "a"), World::text(group, "c")}).ok());
+    const auto sent = w.append(k_bob, group, {World::text(group, "a"), World::text(group, "b"), World::text(group, "b"),
+                                              World::text(group, "c"), World::text(group, "d")});
+    ASSERT_TRUE(sent.ok());
+    std::vector<uint64_t> seqs;
+    for (const internal::GroupAppended& one : sent->appended()) seqs.push_back(one.seq());
+    EXPECT_EQ(seqs, (std::vector<uint64_t>{2, 4, 4, 3, 5}));
+    EXPECT_TRUE(sent->appended(2).duplicate());
+    EXPECT_EQ(w.loaded(group).header.version, 5u);
+  });
+}
+
+TEST(Group, a_batch_is_one_write_and_survives_a_change_of_its_sender_in_order) {
+  in_world([](World& w) {
+    const uint64_t group = w.made(k_ada, {k_bob});
+    std::vector<client::Message> batch;
+    for (int i = 0; i < 16; ++i) batch.push_back(World::text(group, std::to_string(i)));
+    const int batches = w.store.batches;
+    ASSERT_TRUE(w.append(k_ada, group, batch).ok());
+    EXPECT_EQ(w.store.batches, batches + 1);
+    bool first = true;
+    w.store.before = [&](Call&, const store::Commit&) -> Status {
+      if (std::exchange(first, false)) { EXPECT_TRUE(w.set_admins(k_ada, group, {k_bob}).ok()); }
+      return {};
+    };
+    const auto sent = w.append(k_bob, group, batch);
+    ASSERT_TRUE(sent.ok()) << sent.status().detail();
+    ASSERT_EQ(sent->appended_size(), 16);
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(sent->appended(i).seq(), 19u + static_cast<uint64_t>(i));
+  });
+}
+
 TEST(Group, an_append_interrupted_and_sent_again_is_stored_once) {
   for (const bool lost_answer : {false, true}) {
     in_world([&](World& w) {
@@ -404,13 +478,17 @@ TEST(Group, a_resend_after_leaving_is_answered_as_it_was_stored) {
   });
 }
 
-TEST(Group, only_the_owner_calls_everybody) {
+TEST(Group, an_ordinary_member_does_not_call_everybody) {
   in_world([](World& w) {
     const uint64_t group = w.made(k_ada, {k_bob});
     client::Message all = World::text(group, "all");
     all.set_mention_scope(1);
     EXPECT_EQ(w.append(k_bob, group, {all}).code(), Code::forbidden);
     EXPECT_TRUE(w.append(k_ada, group, {all}).ok());
+    const auto sent = w.append(k_bob, group, {World::text(group, "a"), all, World::text(group, "b")});
+    ASSERT_TRUE(sent.ok());
+    ASSERT_EQ(sent->appended_size(), 2);
+    EXPECT_EQ(sent->appended(1).code(), static_cast<uint32_t>(Code::forbidden));
   });
 }
 
@@ -462,6 +540,28 @@ TEST(Group, history_is_what_was_said_between_coming_and_going) {
     EXPECT_EQ(w.history(k_eve, group, 6)->messages_size(), 0);
     EXPECT_FALSE(w.history(k_eve, group, 6)->more());
     EXPECT_EQ(w.history(k_eve, group, 131, 1)->messages(0).position(), 10u);
+  });
+}
+
+TEST(Group, history_ends_where_the_member_has_cleared_it) {
+  in_world([](World& w) {
+    const uint64_t group = w.made(k_ada, {k_bob});                                        // 1
+    for (int i = 0; i < 5; ++i) (void)w.send(k_ada, group, std::to_string(i));             // 2..6
+    ASSERT_TRUE(w.leave(k_bob, group).ok());                                              // 7
+    ASSERT_TRUE(w.add(k_ada, group, {k_bob}).ok());                                       // 8
+    const auto cleared = [&](uint64_t after, uint64_t before = 0) {
+      std::vector<uint64_t> seqs;
+      const auto page = w.history(k_bob, group, before, 100, after);
+      EXPECT_TRUE(page.ok() && !page->more());
+      for (const client::Message& message : page->messages()) seqs.push_back(message.position());
+      return seqs;
+    };
+    EXPECT_EQ(cleared(4), (std::vector<uint64_t>{8, 7, 6, 5}));
+    EXPECT_EQ(cleared(7), std::vector<uint64_t>{8});
+    EXPECT_EQ(cleared(8), std::vector<uint64_t>{});
+    EXPECT_EQ(cleared(5, 6), std::vector<uint64_t>{});
+    EXPECT_EQ(cleared(UINT64_MAX), std::vector<uint64_t>{});
+    EXPECT_EQ(w.history(k_bob, group, 0, 2, 4)->more(), true);
   });
 }
 

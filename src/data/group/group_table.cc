@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "data/group/limits.h"
+#include "model/kinds.h"
 #include "model/tables.h"
 
 namespace hongyan::group {
@@ -28,6 +29,8 @@ std::string dedup_key(const std::string& message_key) { return "D" + message_key
 std::string cursor_key() { return "F"; }
 std::string behind_key(uint64_t uin) { return KeyBuilder().u8('B').u64(uin).take(); }
 std::string behind_writes_key() { return "G"; }
+std::string marker_time_key() { return "H"; }
+std::string waiting_key(uint64_t uin) { return KeyBuilder().u8('W').u64(uin).take(); }
 
 bool Member::sees(uint64_t seq) const {
   for (const Span& span : row.spans()) {
@@ -67,6 +70,7 @@ Status load_head(Call& call, store::Store& store, const store::EntityId& entity,
   for (const store::Row& row : head.rows) {
     if (row.key == cursor_key()) out.cursor = static_cast<uint64_t>(TRY(store::number_of(row)));
     if (row.key == behind_writes_key()) out.behind_writes = TRY(store::number_of(row));
+    if (row.key == marker_time_key()) out.marker_ms = TRY(store::number_of(row));
     if (row.key != info_key()) continue;
     out.info = TRY(store::parse_row_as<GroupRow>(row));
     out.info_version = row.version;
@@ -87,6 +91,10 @@ Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group) {
       out.behind[TRY(uin_of(row))] = static_cast<uint64_t>(TRY(store::number_of(row)));
       return {};
     }));
+    TRY(each_row(call, store, entity, "W", "X", [&](const store::Row& row) -> Status {
+      out.waiting[TRY(uin_of(row))] = static_cast<uint64_t>(TRY(store::number_of(row)));
+      return {};
+    }));
     TRY(each_row(call, store, entity, "M", "N", [&](const store::Row& row) -> Status {
       changed = changed || row.version > out.header.version;
       out.members[TRY(uin_of(row))] = {.row = TRY(store::parse_row_as<MemberRow>(row)), .version = row.version};
@@ -95,6 +103,18 @@ Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group) {
     if (!changed) return out;
   }
   return Status(Code::conflict, "the group changes too fast");
+}
+
+Result<client::Message> message_of(uint64_t group, const store::Row& row, bool* event) {
+  const auto seq = Reader(std::string_view(row.key).substr(1)).u64();
+  if (!seq) return Status(Code::corrupt, "a log row's key");
+  LogRow stored = TRY(store::parse_row_as<LogRow>(row));
+  client::Message message = std::move(*stored.mutable_message());
+  message.mutable_conversation()->set_type(model::k_conversation_group);
+  message.mutable_conversation()->set_id(group);
+  message.set_position(*seq);
+  if (event != nullptr) *event = stored.event();
+  return message;
 }
 
 Result<std::optional<Member>> load_member(Call& call, store::Store& store, uint64_t group, uint64_t uin) {

@@ -6,6 +6,8 @@
 //   'F'            number: the seq up to which everybody has been served, but for those who have a row 'B'
 //   'B' · uin      number: the seq up to which this member has been served, whose inbox failed
 //   'G'            number: how often a row 'B' was written
+//   'H'            number: when the last round of markers was, UTC ms
+//   'W' · uin      number: the seq up to which this member has been served, who mutes the group and waits for a marker
 #pragma once
 
 #include <map>
@@ -29,6 +31,8 @@ std::string dedup_key(const std::string& message_key);
 std::string cursor_key();
 std::string behind_key(uint64_t uin);
 std::string behind_writes_key();
+std::string marker_time_key();
+std::string waiting_key(uint64_t uin);
 
 struct Member {
   MemberRow row;
@@ -45,8 +49,10 @@ struct Loaded {
   uint64_t info_version = 0;
   uint64_t cursor = 0;
   int64_t behind_writes = 0;
-  std::map<uint64_t, uint64_t> behind;  // uin -> served up to.
-  std::map<uint64_t, Member> members;   // Also those who left.
+  int64_t marker_ms = 0;
+  std::map<uint64_t, uint64_t> behind;   // uin -> served up to.
+  std::map<uint64_t, uint64_t> waiting;  // uin -> served up to.
+  std::map<uint64_t, Member> members;    // Also those who left.
 
   const Member* member(uint64_t uin) const;  // Null unless in.
 };
@@ -54,5 +60,8 @@ struct Loaded {
 // Codes: not_found when there is no such group, conflict when it changes all the time.
 Result<Loaded> load_group(Call& call, store::Store& store, uint64_t group);
 Result<std::optional<Member>> load_member(Call& call, store::Store& store, uint64_t group, uint64_t uin);
+
+// The message of a row of the log, as its members see it; `event`: whether the group's metadata changed there.
+Result<client::Message> message_of(uint64_t group, const store::Row& row, bool* event = nullptr);
 
 }  // namespace hongyan::group

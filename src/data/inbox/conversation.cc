@@ -135,9 +135,14 @@ Result<internal::ConversationStateResponse> Conversations::set(Call& call,
     std::string value = settings.SerializeAsString();
     if (value == view.settings.SerializeAsString() && mutations.empty()) return answer(call, request.uin(), id);
     mutations.push_back(put(view_key(id, Field::settings), std::move(value)));
+    if (named.mute) mutations.push_back(put(view_key(id, Field::muted_until), number_value(settings.mute_until_ms())));
     if (TRY(commit_view(call, request.uin(), view, std::move(mutations)))) return answer(call, request.uin(), id);
   }
   return Status(Code::conflict, "the conversation changes too fast");
+}
+
+Result<internal::ConversationStateResponse> Conversations::get(Call& call, const internal::InboxConversationRequest& request) {
+  return answer(call, request.uin(), TRY(checked(request.conversation())));
 }
 
 Result<internal::InboxConversationsResponse> Conversations::list(Call& call,

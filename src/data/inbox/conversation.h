@@ -15,6 +15,7 @@ class Conversations {
 
   Result<internal::ConversationStateResponse> mark_read(Call& call, const internal::InboxMarkReadRequest& request);
   Result<internal::ConversationStateResponse> set(Call& call, const internal::InboxSetConversationRequest& request);
+  Result<internal::ConversationStateResponse> get(Call& call, const internal::InboxConversationRequest& request);
   Result<internal::InboxConversationsResponse> list(Call& call, const internal::InboxConversationsRequest& request);
   Result<internal::InboxHistoryResponse> history(Call& call, const internal::InboxHistoryRequest& request);
 

@@ -24,12 +24,34 @@ client::Entry group_event(uint64_t seq, const std::string& name) {
   entry.mutable_group()->mutable_state()->set_name(name);
   return entry;
 }
-client::Entry marker(uint64_t up_to, uint64_t last) {
-  client::Entry entry;
-  fill(group(k_group_id), *entry.mutable_marker()->mutable_conversation());
-  entry.mutable_marker()->set_up_to(up_to);
-  *entry.mutable_marker()->mutable_last() = group_text(last, k_bob).message();
-  return entry;
+// Everything above `after` counts.
+internal::GroupMarker marker(uint64_t after, uint64_t up_to, uint64_t last) {
+  internal::GroupMarker made;
+  made.set_up_to(up_to);
+  internal::SeqRange& range = *made.add_counted();
+  range.set_first(after + 1);
+  range.set_last(up_to);
+  *made.mutable_last() = group_text(last, k_bob).message();
+  return made;
+}
+
+Result<internal::AppendFromGroupResponse> bring_marker(World& world, uint64_t uin, const internal::GroupMarker& marker) {
+  internal::AppendFromGroupRequest request;
+  request.set_uin(uin);
+  request.set_group(k_group_id);
+  *request.mutable_marker() = marker;
+  Call call = world.env.call();
+  return world.room->append_from_group(call, request);
+}
+
+void mute(World& world, uint64_t uin, int64_t until_ms) {
+  internal::InboxSetConversationRequest request;
+  request.set_uin(uin);
+  fill(group(k_group_id), *request.mutable_conversation());
+  request.set_mute_until_ms(until_ms);
+  request.add_fields("mute_until_ms");
+  Call call = world.as(uin);
+  ASSERT_TRUE(world.room->set_conversation(call, request).ok());
 }
 
 Result<internal::AppendFromGroupResponse> bring(World& world, uint64_t uin, std::vector<client::Entry> entries,
@@ -88,7 +110,6 @@ TEST(GroupAppend, a_message_and_the_event_it_announces_share_a_seq) {
   EXPECT_TRUE(bring(world, k_ann, {system, group_event(3, "new name")})->behind());
   EXPECT_EQ(world.history(k_ann, group(k_group_id))->messages_size(), 3);
   EXPECT_EQ(bring(world, k_ann, {group_event(5, "a"), group_event(5, "b")}).code(), Code::invalid);
-  EXPECT_EQ(bring(world, k_ann, {group_text(5, k_bob), marker(5, 5)}).code(), Code::invalid);
 }
 
 TEST(GroupAppend, rows_that_are_here_already_are_skipped) {
@@ -173,13 +194,16 @@ TEST(GroupAppend, history_reads_the_members_rows) {
   EXPECT_TRUE(page->more());
 }
 
-TEST(GroupAppend, a_marker_overwrites_the_one_before_and_counts_what_it_stands_for) {
+TEST(GroupMarker, overwrites_the_one_before_and_counts_what_it_stands_for) {
   World world;
   ASSERT_TRUE(bring(world, k_ann, {group_text(1, k_bob), group_text(2, k_bob)}).ok());
-  ASSERT_TRUE(bring(world, k_ann, {marker(10, 10)}).ok());
-  ASSERT_TRUE(bring(world, k_ann, {marker(20, 19)}).ok());
-  EXPECT_TRUE(bring(world, k_ann, {marker(15, 15)})->behind());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(2, 10, 10)).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(10, 20, 19)).ok());
+  EXPECT_TRUE(bring_marker(world, k_ann, marker(10, 15, 15))->behind());
   EXPECT_EQ(seqs(world, k_ann), (std::vector<uint64_t>{1, 2, 20}));
+  EXPECT_EQ(world.sync_all(k_ann).back().marker().unread(), 20u);
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'L'), 2u) << "the two rows came in one commit";
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'H'), 3u) << "two rows and the last message";
   client::ConversationState state = world.state(k_ann, group(k_group_id));
   EXPECT_EQ(state.unread(), 20u);
   EXPECT_EQ(state.last().position(), 19u);
@@ -190,12 +214,139 @@ TEST(GroupAppend, a_marker_overwrites_the_one_before_and_counts_what_it_stands_f
   EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 21)->unread(), 0u);
 }
 
-TEST(GroupAppend, a_marker_decides_again_when_rows_come_between) {
+TEST(GroupMarker, counts_only_what_is_unread_for_the_member) {
+  World world;
+  internal::GroupMarker made = marker(0, 9, 9);
+  made.clear_counted();
+  for (const auto& [first, last] : std::vector<std::pair<uint64_t, uint64_t>>{{2, 4}, {7, 7}, {9, 9}}) {
+    internal::SeqRange& range = *made.add_counted();
+    range.set_first(first);
+    range.set_last(last);
+  }
+  made.add_mentions(3);
+  made.add_mentions(7);
+  ASSERT_TRUE(bring_marker(world, k_ann, made).ok());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 5u);
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread_mentions(), 2u);
+  EXPECT_EQ(world.sync_all(k_ann).back().marker().unread_mentions(), 2u);
+  EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 3)->unread(), 3u);
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread_mentions(), 1u);
+  EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 8)->unread(), 1u);
+}
+
+// A marker whose answer was lost comes again, with more.
+TEST(GroupMarker, counts_nothing_twice_that_comes_again) {
+  World world;
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(0, 10, 10)).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(0, 14, 14)).ok());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 14u);
+  EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 9)->unread(), 5u);
+}
+
+TEST(GroupMarker, an_older_one_stays_where_rows_came_between) {
+  World world;
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(0, 10, 10)).ok());
+  ASSERT_TRUE(bring(world, k_ann, {group_text(11, k_bob), group_text(12, k_ann)}).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(12, 20, 20)).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(20, 30, 30)).ok());
+  EXPECT_EQ(seqs(world, k_ann), (std::vector<uint64_t>{10, 11, 12, 30}));
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 29u);
+  EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 5)->unread(), 24u);
+  EXPECT_EQ(world.mark_read(k_ann, group(k_group_id), 11)->unread(), 18u);
+}
+
+TEST(GroupMarker, the_newest_event_of_the_group_comes_beside_it) {
+  World world;
+  internal::GroupMarker made = marker(0, 4, 4);
+  *made.mutable_event() = group_event(2, "new name").group();
+  ASSERT_TRUE(bring_marker(world, k_ann, made).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(4, 6, 6)).ok());
+  const auto entries = world.sync_all(k_ann);
+  ASSERT_EQ(entries.size(), 2u);
+  EXPECT_EQ(entries[0].marker().up_to(), 6u);
+  EXPECT_EQ(entries[1].group().state().name(), "new name");
+  EXPECT_EQ(entries[1].group().seq(), 2u);
+}
+
+TEST(GroupMarker, a_first_sync_shows_no_page_with_gaps) {
+  World world;
+  for (uint64_t seq = 1; seq <= 210; ++seq) ASSERT_TRUE(bring(world, k_ann, {group_text(seq, k_bob)}).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(210, 300, 300)).ok());
+  ASSERT_TRUE(bring(world, k_ann, {group_text(301, k_bob)}).ok());
+  const auto answer = world.sync(k_ann, 0, 0, true);
+  ASSERT_TRUE(answer.ok());
+  std::vector<uint64_t> positions;
+  for (const client::Entry& entry : answer->entries()) {
+    if (entry.has_message()) positions.push_back(entry.message().position());
+  }
+  EXPECT_EQ(positions, std::vector<uint64_t>{301});
+}
+
+TEST(GroupMarker, goes_with_retention_and_the_next_one_stands) {
+  World world({.retention = Retention::days, .retention_days = 1});
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(0, 5, 5)).ok());
+  world.env.jump_utc_ms(3LL * 24 * 3600 * 1000);
+  ASSERT_TRUE(world.purge().ok());
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'L'), 0u);
+  EXPECT_EQ(world.store.rows(entity_of(k_ann), 'H'), 0u);
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(5, 8, 8)).ok());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 8u);
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).last().position(), 8u);
+}
+
+TEST(GroupMarker, decides_again_when_rows_come_between) {
   World world;
   ASSERT_TRUE(bring(world, k_ann, {group_text(1, k_bob)}).ok());
   world.store.before_commit = [&] { ASSERT_TRUE(bring(world, k_ann, {group_text(2, k_bob)}).ok()); };
-  ASSERT_TRUE(bring(world, k_ann, {marker(5, 5)}).ok());
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(1, 5, 5)).ok());
   EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 5u);
+  world.store.before_commit = [&] { ASSERT_TRUE(world.mark_read(k_ann, group(k_group_id), 4).ok()); };
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(5, 9, 9)).ok());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 5u);
+}
+
+TEST(GroupMarker, who_mutes_the_group_takes_no_rows_and_wants_a_marker) {
+  World world;
+  ASSERT_TRUE(bring(world, k_ann, {group_text(1, k_bob)}).ok());
+  mute(world, k_ann, world.env.utc_ms() + 60'000);
+  const auto answer = bring(world, k_ann, {group_text(2, k_bob)});
+  ASSERT_TRUE(answer.ok());
+  EXPECT_TRUE(answer->muted());
+  EXPECT_FALSE(answer->behind());
+  EXPECT_EQ(answer->last_seq(), 1u);
+  EXPECT_TRUE(bring(world, k_ann, {group_text(1, k_bob)})->behind()) << "what is here is here";
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 1u);
+  world.rings.clear();
+  ASSERT_TRUE(bring_marker(world, k_ann, marker(1, 2, 2)).ok());
+  world.room->send_rings();
+  EXPECT_EQ(world.rings.size(), 1u);
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 2u);
+  world.env.jump_utc_ms(60'001);  // The time is over.
+  EXPECT_FALSE(bring(world, k_ann, {group_text(3, k_bob)})->muted());
+  mute(world, k_ann, world.env.utc_ms() + 60'000);
+  mute(world, k_ann, 0);
+  EXPECT_FALSE(bring(world, k_ann, {group_text(4, k_bob)})->muted());
+  EXPECT_EQ(world.state(k_ann, group(k_group_id)).unread(), 4u);
+}
+
+TEST(GroupMarker, refuses_what_makes_no_sense) {
+  World world;
+  const auto code_of = [&](const std::function<void(internal::GroupMarker&)>& spoil) {
+    internal::GroupMarker made = marker(0, 5, 5);
+    spoil(made);
+    return bring_marker(world, k_ann, made).code();
+  };
+  EXPECT_EQ(code_of([](auto& m) { m.set_up_to(0); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.set_up_to(UINT64_MAX); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.mutable_counted(0)->set_last(6); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.mutable_counted(0)->set_first(0); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { *m.add_counted() = m.counted(0); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.add_mentions(6); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.clear_last(); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.mutable_last()->set_position(6); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { m.mutable_event()->set_group(1); }), Code::invalid);
+  EXPECT_EQ(code_of([](auto& m) { for (int i = 0; i < 1'001; ++i) m.add_mentions(1); }), Code::too_large);
+  EXPECT_EQ(world.head(k_ann), 0u);
 }
 
 TEST(GroupAppend, refuses_foreign_unordered_and_oversized_entries) {

@@ -11,6 +11,7 @@ struct InboxCounters {
         duplicates(c.counter("hongyan_inbox_duplicates", "Appends of a message that was there already.")),
         bytes(c.counter("hongyan_inbox_bytes", "Bytes of log rows put.")),
         group_rows(c.counter("hongyan_inbox_group_rows", "Rows that came from groups.")),
+        group_markers(c.counter("hongyan_inbox_group_markers", "Markers of groups put or overwritten.")),
         group_behind(c.counter("hongyan_inbox_group_behind", "Fan-outs of rows that were there already.")),
         open_sends(c.counter("hongyan_inbox_open_sends", "Messages put into the sender's inbox that the peer did not have yet.")),
         closed_sends(c.counter("hongyan_inbox_closed_sends", "Open sends whose message the peer has.")),
@@ -25,7 +26,7 @@ struct InboxCounters {
         worker_failures(c.counter("hongyan_inbox_worker_failures", "Rounds of a worker that failed and will be repeated.")),
         sync_us(c.histogram("hongyan_inbox_sync_us", "microseconds", "Time of one answer of sync.")) {}
 
-  runtime::Counter &appends, &duplicates, &bytes, &group_rows, &group_behind, &open_sends, &closed_sends,
+  runtime::Counter &appends, &duplicates, &bytes, &group_rows, &group_markers, &group_behind, &open_sends, &closed_sends,
       &redeliveries, &syncs, &resets, &recounts, &conflicts, &rings, &rings_failed, &purged_rows, &worker_failures;
   runtime::Histogram& sync_us;
 };

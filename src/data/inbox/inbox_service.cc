@@ -3,6 +3,7 @@
 #include "data/inbox/append.h"
 #include "data/inbox/conversation.h"
 #include "data/inbox/group_append.h"
+#include "data/inbox/group_marker.h"
 #include "data/inbox/open_send.h"
 #include "data/inbox/retention.h"
 #include "data/inbox/sync.h"
@@ -64,8 +65,11 @@ class InboxServiceImpl : public InboxRoom {
   Result<InboxConversationsResponse> conversations(Call& call, const InboxConversationsRequest& request) override {
     return conversations_.list(call, request);
   }
+  Result<ConversationStateResponse> conversation(Call& call, const InboxConversationRequest& request) override {
+    return conversations_.get(call, request);
+  }
   Result<AppendFromGroupResponse> append_from_group(Call& call, const AppendFromGroupRequest& request) override {
-    return groups_.append(call, request);
+    return request.has_marker() ? append_marker(call, core_, request) : groups_.append(call, request);
   }
 
  private:

@@ -46,8 +46,9 @@ enum class Field : uint8_t {
   state = 5,        // version (stamped) of the log row that announces this view; the next change deletes that row
   mentions = 6,     // number, add: unread ones of me
   group_seq = 7,    // number, max: what the fan-out has brought so far
-  marker = 8,       // from, up to, version (stamped)
+  marker = 8,       // MarkedRow, version (stamped)
   peer_read = 9,    // number, max
+  muted_until = 10, // number: mute_until_ms of the settings, for preconditions
 };
 
 // Marks of a history row.
@@ -55,8 +56,9 @@ inline constexpr uint32_t k_mark_mine = 1;
 inline constexpr uint32_t k_mark_no_unread = 2;
 inline constexpr uint32_t k_mark_mentions_me = 4;
 inline constexpr uint32_t k_mark_event = 8;
+inline constexpr uint32_t k_mark_in_marker = 16;  // The marker counts it.
 constexpr bool counts_as_unread(uint32_t marks) {
-  return (marks & (k_mark_mine | k_mark_no_unread | k_mark_event)) == 0;
+  return (marks & (k_mark_mine | k_mark_no_unread | k_mark_event | k_mark_in_marker)) == 0;
 }
 
 std::string log_prefix();                                    // Stamp::key appends the version.

@@ -64,6 +64,8 @@ Result<bool> Purge::take_row(Call& call, uint64_t uin, const store::Row& row, in
         call, {.entity = entity_of(uin), .from = history_key(id, log.group().first()),
                .to = history_key(id, log.group().last()) + '\0', .projection = {3}}));
     for (const store::Row& body : rows.rows) gone.push_back(erase(body.key));
+  } else if (log.has_marker() && log.marker().has_last()) {
+    gone.push_back(erase(history_key(conversation_id(log.marker().conversation()), log.marker().last().position())));
   }
   if (commit.mutations.size() + gone.size() > k_purge_mutations_max) return false;
   std::move(gone.begin(), gone.end(), std::back_inserter(commit.mutations));

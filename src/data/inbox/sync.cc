@@ -83,6 +83,10 @@ Result<std::vector<client::Entry>> entries_of(Call& call, Core& core, uint64_t u
   } else if (log.has_marker()) {
     *entries.emplace_back().mutable_marker() = std::move(*log.mutable_marker());
     entries.back().mutable_marker()->set_version(version);
+    if (log.has_event()) {
+      *entries.emplace_back().mutable_group() = std::move(*log.mutable_event());
+      entries.back().mutable_group()->set_version(version);
+    }
   }
   return entries;
 }
@@ -181,7 +185,9 @@ Status Syncer::add_first(Call& call, uint64_t uin, size_t bytes_max, internal::I
 
   for (size_t i = 0; i < loaded.views.size() && i < k_first_pages; ++i) {
     const View& view = loaded.views[i];
-    Page page = TRY(load_page(call, core_, uin, view.id, 0, view.settings.cleared_position(), k_first_page_messages));
+    // Below a marker there are gaps, which only history fills.
+    const uint64_t above = std::max<uint64_t>(view.settings.cleared_position(), view.marked.up_to());
+    Page page = TRY(load_page(call, core_, uin, view.id, 0, above, k_first_page_messages));
     std::reverse(page.messages.begin(), page.messages.end());
     std::vector<client::Entry> entries;
     for (client::Message& message : page.messages) {

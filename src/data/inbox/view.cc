@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
+#include "data/inbox/group_marker.h"
 #include "data/inbox/limits.h"
 #include "model/kinds.h"
 #include "model/limits.h"
@@ -41,14 +42,14 @@ void take(View& view, Field field, const store::Row& row) {
       view.group_seq_row = row.version;
       return;
     case Field::marker: {
-      Reader reader(row.value);
-      view.marker_from = reader.u64().value_or(0);
-      view.marker_up_to = reader.u64().value_or(0);
-      view.marker_version = reader.u64().value_or(0);
+      view.marker_version = last_number(row.value);
       view.marker_row = row.version;
+      const size_t bytes = row.value.size() - std::min<size_t>(row.value.size(), 8);
+      if (!view.marked.ParseFromArray(row.value.data(), static_cast<int>(bytes))) view.marked.Clear();
       return;
     }
     case Field::peer_read: view.peer_read = static_cast<uint64_t>(number_of(row.value)); return;
+    case Field::muted_until: return;
   }
 }
 
@@ -206,11 +207,7 @@ Result<Page> load_page(Call& call, Core& core, uint64_t uin, const ConversationI
 
 Result<Counted> count_unread(Call& call, Core& core, uint64_t uin, const View& view, uint64_t position) {
   core.counters.recounts.add(1);
-  Counted counted;
-  // What a marker stands for has no rows: every position in it counts, and rows inside it do not count again.
-  if (view.marker_up_to > std::max(position, view.marker_from)) {
-    counted.unread = static_cast<int64_t>(view.marker_up_to - std::max(position, view.marker_from));
-  }
+  Counted counted = marked_behind(view.marked, position);
   store::Read read{.entity = entity_of(uin),
                    .from = history_key(view.id, position + 1),
                    .to = after_prefix(history_prefix(view.id))};
@@ -220,9 +217,7 @@ Result<Counted> count_unread(Call& call, Core& core, uint64_t uin, const View& v
     for (const store::Row& row : reply.rows) {
       uint32_t marks = marks_of(row.value);
       if (in_group(view.id)) marks = TRY(decode_group(row.value)).marks();
-      const uint64_t at = last_number(row.key);
-      const bool in_marker = at > view.marker_from && at <= view.marker_up_to;
-      if (!counts_as_unread(marks) || in_marker) continue;
+      if (!counts_as_unread(marks)) continue;
       ++counted.unread;
       if ((marks & k_mark_mentions_me) != 0) ++counted.mentions;
     }

@@ -22,7 +22,8 @@ struct View {
   SettingsRow settings;
   uint64_t state_version = 0;        // Log row that announces this view; 0: none.
   uint64_t group_seq = 0;
-  uint64_t marker_from = 0, marker_up_to = 0, marker_version = 0;
+  MarkedRow marked;                  // Of the newest marker.
+  uint64_t marker_version = 0;       // Its log row; 0: none.
   uint64_t peer_read = 0;
   // Versions of the rows a decision rests on; 0: absent.
   uint64_t unread_row = 0, state_row = 0, group_seq_row = 0, marker_row = 0;

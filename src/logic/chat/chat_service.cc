@@ -4,7 +4,7 @@
 #include "api/internal/level_one.h"
 #include "model/ids.h"
 #include "model/kinds.h"
-#include "model/limits.h"
+#include "model/priority.h"
 #include "rpc/ticket.h"
 
 namespace hongyan::logic {
@@ -13,31 +13,19 @@ namespace {
 
 using namespace client;
 
-Status check_batch(const SendRequest& request) {
-  if (request.messages_size() == 0) return Status(Code::invalid, "no message");
-  if (static_cast<size_t>(request.messages_size()) > model::k_batch_messages_max) {
-    return Status(Code::too_large, "more than 16 messages in one request");
-  }
-  const Conversation& conversation = request.messages(0).conversation();
-  for (const Message& message : request.messages()) {
-    TRY(api::check_message(message));
-    const Conversation& other = message.conversation();
-    if (other.type() != conversation.type() || other.id() != conversation.id()) {
-      return Status(Code::invalid, "messages of one request go to one conversation");
-    }
-  }
-  return {};
-}
-
 class ChatServiceImpl : public ChatService {
  public:
   explicit ChatServiceImpl(ChatDeps deps) : deps_(std::move(deps)) {}
 
   Result<SendResponse> send(Call& call, const SendRequest& request) override {
     const uint64_t me = TRY(rpc::caller_of(call)).identity.uin;
-    TRY(check_batch(request));
+    TRY(api::check_batch(request.messages()));
     const uint64_t peer = request.messages(0).conversation().id();
-    if (model::is_group(peer)) return deps_.group_chat.send_to_group(call, request);
+    if (model::is_group(peer)) {
+      Call own = call;
+      own.priority.business = model::k_priority_group_send;
+      return deps_.group_chat.send_to_group(own, request);
+    }
 
     internal::AppendRequest append;
     append.set_uin(me);
@@ -123,10 +111,15 @@ class ChatServiceImpl : public ChatService {
 
  private:
   Result<HistoryResponse> group_history(Call& call, uint64_t me, const HistoryRequest& request) {
+    internal::InboxConversationRequest conversation;
+    conversation.set_uin(me);
+    *conversation.mutable_conversation() = api::meant(request.conversation());
+    const uint64_t cleared = TRY(deps_.inbox.conversation(call, conversation)).state().cleared_position();
     internal::GroupHistoryRequest history;
     history.set_uin(me);
     history.set_group(request.conversation().id());
     history.set_before_seq(request.before_position());
+    history.set_after_seq(cleared);
     history.set_limit(request.limit());
     internal::GroupHistoryResponse found = TRY(deps_.group.history(call, history));
     HistoryResponse response;

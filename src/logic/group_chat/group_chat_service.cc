@@ -69,19 +69,21 @@ class GroupChatServiceImpl : public GroupChatService {
     return LeaveGroupResponse();
   }
 
+  Result<SetAdminsResponse> set_admins(Call& call, const SetAdminsRequest& request) override {
+    internal::SetAdminsRequest set;
+    set.set_uin(TRY(rpc::caller_of(call)).identity.uin);
+    set.set_group(request.group());
+    set.set_admin(request.admin());
+    *set.mutable_members() = request.members();
+    return with_profiles<SetAdminsResponse>(call, TRY(deps_.group.set_admins(call, set)));
+  }
+
   Result<SendResponse> send_to_group(Call& call, const SendRequest& request) override {
     internal::GroupAppendRequest append;
     append.set_uin(TRY(rpc::caller_of(call)).identity.uin);
-    if (request.messages_size() == 0) return Status(Code::invalid, "no message");
-    if (static_cast<size_t>(request.messages_size()) > model::k_batch_messages_max) {
-      return Status(Code::too_large, "more than 16 messages in one request");
-    }
+    TRY(api::check_batch(request.messages()));
     append.set_group(request.messages(0).conversation().id());
     for (const Message& message : request.messages()) {
-      TRY(api::check_message(message));
-      if (message.conversation().id() != append.group()) {
-        return Status(Code::invalid, "messages of one request go to one conversation");
-      }
       // A client of feature level 1 knows the group as a person.
       Message& stored = *append.add_messages();
       stored = message;

@@ -1,6 +1,6 @@
 // logic/group_chat: groups of the caller and sending into them. Contact's service signs who may be invited, the
 // group's service owns the order and the fan-out. Holds no row and no key.
-// Errors: not_friend (an invited stranger), not_member, forbidden (not owner or admin), group_full, and the general ones.
+// Errors: not_friend (an invited stranger), not_member, forbidden (not owner or admin), owner_must_stay, group_full, and the general ones.
 #pragma once
 
 #include <memory>

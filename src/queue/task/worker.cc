@@ -65,6 +65,11 @@ void Worker::nudge() {
   news_.wake_all();
 }
 
+void Worker::call_again_at(const store::EntityId& entity, Time when) {
+  const auto found = known_.find(entity);
+  if (found != known_.end()) found->second.again_at = when;
+}
+
 bool Worker::pause() {
   Call call;
   return runtime::sleep(call, options_.retry_first).ok();
@@ -167,6 +172,8 @@ void Worker::handle(const store::Work& work) {
   }
   const auto half = static_cast<uint64_t>(entity.wait.count() / 2);
   entity.due = env_.now() + runtime::Duration(static_cast<int64_t>(half + random_.below(half)));
+  const Time again_at = std::exchange(entity.again_at, Time{});
+  if (status.ok() && again_at > entity.due) entity.due = again_at;
   if (std::exchange(entity.marked_again, false)) scan_now_ = true;
   news_.wake_all();
 }

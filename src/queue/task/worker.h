@@ -37,6 +37,9 @@ class Worker {
   void start();
   // No new work is begun; what runs is cancelled and waited for. Code::deadline: it still runs, call again.
   Status stop(Call& call);
+  // For a handler that is content but wants to be called again later, at this time: not before, but for a mark that is
+  // set meanwhile. Called while it runs.
+  void call_again_at(const store::EntityId& entity, runtime::Time when);
   // Tries everything again now, whatever it is waiting for.
   void nudge();
 
@@ -46,6 +49,7 @@ class Worker {
     runtime::Time first_seen;
     runtime::Time due{};           // Not before.
     runtime::Duration wait{};      // Of the last retry.
+    runtime::Time again_at{};      // What the handler asked for.
     uint64_t content_with = 0;     // The mark the handler succeeded with; a later one does not wait.
     uint64_t running_for = 0;      // The mark it was called for; 0: it does not run.
     bool marked_again = false;     // While it ran.

@@ -209,6 +209,29 @@ TEST_F(WorkerTest, a_handler_that_is_content_but_leaves_its_mark_is_not_called_i
   });
 }
 
+TEST_F(WorkerTest, a_handler_that_asks_to_be_called_later_is_called_then_or_for_a_new_mark) {
+  run([&] {
+    std::vector<runtime::Time> calls;
+    const auto running_worker = start([&](Call&, const Work& work) {
+      calls.push_back(env_.now());
+      if (calls.size() <= 2) worker_->call_again_at(work.entity, runtime::after(env_.now(), 5s));
+      return Status();
+    });
+    mark(1);
+    wait(4900ms);
+    ASSERT_EQ(calls.size(), 1u);
+    mark(1);
+    wait(10ms);
+    ASSERT_EQ(calls.size(), 2u) << "a new mark does not wait";
+    wait(4900ms);
+    EXPECT_EQ(calls.size(), 2u);
+    wait(300ms);
+    ASSERT_GE(calls.size(), 3u);
+    EXPECT_GE(calls[2] - calls[1], 5s);
+    EXPECT_EQ(marked(), 1u);
+  });
+}
+
 TEST_F(WorkerTest, work_that_was_done_but_whose_mark_was_not_cleared_runs_again) {
   run([&] {
     int effects = 0;

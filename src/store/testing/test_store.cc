@@ -33,6 +33,8 @@ Result<CommitReply> TestStore::commit(Call& call, Commit commit) {
 
 // One by one, so that the hooks see each of them.
 std::vector<Result<CommitReply>> TestStore::commit_many(Call& call, std::vector<Commit> commits, Order order) {
+  ++batches;
+  if (!before && !after) this->commits += static_cast<int>(commits.size());
   if (!before && !after) return below().commit_many(call, std::move(commits), order);
   std::vector<Result<CommitReply>> replies;
   if (order == Order::together) return {commits.size(), Result<CommitReply>(Status(Code::unsupported, "one by one"))};

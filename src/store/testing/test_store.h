@@ -22,7 +22,8 @@ class TestStore final : public Store {
   std::function<Status(Call&, const Commit&)> before;
   std::function<Status(const Commit&)> after;  // The commit is durable; a failure is its lost answer.
   std::function<Status(Call&, const Read&)> before_read;  // Of read(); a rival may change the rows first.
-  int commits = 0;
+  int commits = 0;  // Also those of batches.
+  int batches = 0;
 
   void reopen();  // Clears the hooks.
   Store& below() { return opened_->shard(); }

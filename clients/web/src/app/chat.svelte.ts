@@ -27,6 +27,7 @@ export class Chat {
   unread_after = $state(0); // Read position when the chat was opened.
   private unlisten: () => void;
   private closed = false;
+  private filling = false;
 
   constructor(
     private readonly model: Model,
@@ -52,6 +53,7 @@ export class Chat {
     if (local.rows.length > 0) this.opened = true;
     await this.load_newest();
     this.opened = true;
+    await this.fill_gap();
   }
   private async load_newest(): Promise<void> {
     this.loading = true;
@@ -65,6 +67,26 @@ export class Chat {
         page.rows,
         this.rows.filter((row) => row.pos >= (page.rows[0]?.pos ?? k_top)),
       );
+  }
+  // A marker says that there is more, without the rows: they are asked for while the chat is open.
+  private async fill_gap(): Promise<void> {
+    if (!this.opened || this.loading || this.filling) return;
+    const row = await this.model.engine.store.conversation(this.conv);
+    const lowest = this.rows[0]?.pos ?? 0;
+    if (this.closed || this.filling || !row?.holes.some((hole) => hole > lowest && hole > row.cleared)) return;
+    this.filling = true;
+    const page = await this.model.engine.older(this.conv, k_top);
+    this.filling = false;
+    if (this.closed) return;
+    if (!page.complete) {
+      this.incomplete = true; // Asked for again when the link is back.
+      return;
+    }
+    const joins = this.rows.some((one) => one.pos >= (page.rows[0]?.pos ?? k_top));
+    this.rows = joins ? merge(this.rows, page.rows) : page.rows;
+    if (!joins) this.more = page.more;
+    const newer = await this.model.engine.store.conversation(this.conv);
+    if (newer?.holes.includes(k_top)) void this.fill_gap(); // Another marker came meanwhile.
   }
   async load_older(): Promise<void> {
     if (this.loading || !this.more || !this.opened) return;
@@ -86,6 +108,7 @@ export class Chat {
     if (this.incomplete && !this.loading) void this.load_newest();
   }
   private take(change: Change): void {
+    if (change.convs?.includes(this.conv)) void this.fill_gap();
     const cleared = this.model.convs.get(this.conv)?.cleared ?? 0;
     const mine = (change.messages ?? []).filter((row) => row.conv === this.conv && row.pos > cleared);
     const lowest = this.rows[0]?.pos ?? 0;

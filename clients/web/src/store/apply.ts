@@ -223,14 +223,16 @@ async function apply_marker(writer: Writer, marker: MarkerJson): Promise<ConvKey
   const key = conv_key(marker.conversation);
   const row = await writer.conv(key);
   const up_to = number_of(marker.upTo);
-  if (up_to > row.last_position || !row.last) {
-    if (!row.holes.includes(k_top)) row.holes.push(k_top);
-    if (marker.last) take_last(row, { ...marker.last, conversation: marker.conversation });
-    row.last_position = Math.max(row.last_position, up_to);
-  }
+  // What is here decides, not what a state has said: the newest message may be known without those before it.
+  const order = writer.tx.objectStore('messages').index('order');
+  const newest = await order.openCursor(IDBKeyRange.bound([key, 0], [key, k_top]), 'prev');
+  if (up_to > (newest?.value.pos ?? 0) && !row.holes.includes(k_top)) row.holes.push(k_top);
+  if (marker.last) take_last(row, { ...marker.last, conversation: marker.conversation });
+  row.last_position = Math.max(row.last_position, up_to);
   if (up_to >= row.base_last) {
     row.base_last = up_to;
     row.base_unread = marker.unread ?? 0;
+    row.mentions = marker.unreadMentions ?? 0;
   }
   return key;
 }

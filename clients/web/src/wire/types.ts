@@ -57,6 +57,7 @@ export interface Commands {
   'group/rename': [group.RenameGroupRequestJson, group.RenameGroupResponseJson];
   'group/add': [group.AddMembersRequestJson, group.AddMembersResponseJson];
   'group/remove': [group.RemoveMembersRequestJson, group.RemoveMembersResponseJson];
+  'group/admin': [group.SetAdminsRequestJson, group.SetAdminsResponseJson];
   'group/leave': [group.LeaveGroupRequestJson, group.LeaveGroupResponseJson];
 }
 export type Path = keyof Commands;

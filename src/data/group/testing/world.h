@@ -35,7 +35,7 @@ inline rpc::KeyRing ring_of(char fill) { return rpc::KeyRing({{.id = 1, .bytes =
 
 class World {
  public:
-  explicit World(uint64_t seed = 1) : env(seed) {
+  explicit World(uint64_t seed = 1, GroupConfig settings = {}) : env(seed), config(settings) {
     account_fake.on_lease_ids = [this](Call& call, const internal::LeaseIdsRequest& request) -> Result<internal::LeaseIdsResponse> {
       const auto caller = rpc::caller_of(call);
       EXPECT_TRUE(caller.ok() && caller->service == "group");
@@ -69,7 +69,7 @@ class World {
                                .inbox = internal::InboxClient(inbox_channel),
                                .contact_grants = ring_of('c'),
                                .grants = ring_of('g'),
-                               .self = rpc::ServiceIdentity(env, {{"account", ring_of('a')}, {"inbox", ring_of('i')}}, "group")}, {});
+                               .self = rpc::ServiceIdentity(env, {{"account", ring_of('a')}, {"inbox", ring_of('i')}}, "group")}, config);
     channel = std::make_unique<rpc::LocalChannel>(*service, &guard);
     client = std::make_unique<internal::GroupClient>(*channel);
   }
@@ -156,6 +156,15 @@ class World {
     Call call = user(uin);
     return client->remove_members(call, request);
   }
+  Result<internal::GroupResponse> set_admins(uint64_t uin, uint64_t group, const std::vector<uint64_t>& members, bool admin = true) {
+    internal::SetAdminsRequest request;
+    request.set_uin(uin);
+    request.set_group(group);
+    request.set_admin(admin);
+    for (uint64_t member : members) request.add_members(member);
+    Call call = user(uin);
+    return client->set_admins(call, request);
+  }
   Result<internal::GroupResponse> leave(uint64_t uin, uint64_t group) { return remove(uin, group, {uin}); }
 
   static client::Message text(uint64_t group, const std::string& id, const std::string& content = "hello") {
@@ -181,8 +190,10 @@ class World {
     if (!answer.ok()) return answer.code();
     return static_cast<Code>(answer->appended(0).code());
   }
-  Result<internal::GroupHistoryResponse> history(uint64_t uin, uint64_t group, uint64_t before = 0, uint32_t limit = 0) {
+  Result<internal::GroupHistoryResponse> history(uint64_t uin, uint64_t group, uint64_t before = 0, uint32_t limit = 0,
+                                                 uint64_t after = 0) {
     internal::GroupHistoryRequest request;
+    request.set_after_seq(after);
     request.set_uin(uin);
     request.set_group(group);
     request.set_before_seq(before);
@@ -226,8 +237,16 @@ class World {
     return seqs;
   }
 
+  struct MarkerTaken {
+    int64_t at_ms = 0;
+    uint64_t from = 0;  // What the inbox had.
+    internal::GroupMarker marker;
+  };
   struct Inbox {
     uint64_t last_seq = 0;
+    int64_t unread = 0;
+    std::vector<MarkerTaken> markers;
+    std::vector<uint8_t> priorities;
     std::vector<client::Entry> rows;
     int refused = 0;
   };
@@ -236,6 +255,8 @@ class World {
   std::map<uint64_t, Inbox> inboxes;   // They outlive the service: they are somebody else's.
   std::set<uint64_t> failing;
   std::set<uint64_t> hanging;
+  std::set<uint64_t> muted;
+  GroupConfig config;
   std::function<Status(Call&, uint64_t uin)> inbox_before;  // A failure: nothing was taken.
   std::function<Status(uint64_t uin)> inbox_after;          // A failure: the lost answer.
   std::function<Status(Call&)> lease_hook;
@@ -257,6 +278,27 @@ class World {
  private:
   static uint64_t seq(const client::Entry& entry) { return entry.has_message() ? entry.message().position() : entry.group().seq(); }
 
+  Result<internal::AppendFromGroupResponse> take_marker(const internal::AppendFromGroupRequest& request, Inbox& inbox) {
+    const internal::GroupMarker& marker = request.marker();
+    EXPECT_EQ(request.entries_size(), 0);
+    EXPECT_EQ(request.last_seq(), marker.up_to());
+    EXPECT_EQ(marker.last().key().size(), 16u);
+    EXPECT_LE(marker.last().position(), marker.up_to());
+    internal::AppendFromGroupResponse response;
+    if (marker.up_to() > inbox.last_seq) {
+      inbox.markers.push_back({.at_ms = env.utc_ms(), .from = inbox.last_seq, .marker = marker});
+      for (const internal::SeqRange& range : marker.counted()) {
+        for (uint64_t seq = range.first(); seq <= range.last(); ++seq) inbox.unread += seq > inbox.last_seq ? 1 : 0;
+      }
+      inbox.last_seq = marker.up_to();
+    } else {
+      response.set_behind(true);
+    }
+    response.set_last_seq(inbox.last_seq);
+    if (inbox_after) TRY(inbox_after(request.uin()));
+    return response;
+  }
+
   Result<internal::AppendFromGroupResponse> take(Call& call, const internal::AppendFromGroupRequest& request) {
     Inbox& inbox = inboxes[request.uin()];
     if (inbox_before) TRY(inbox_before(call, request.uin()));
@@ -268,6 +310,8 @@ class World {
       ++inbox.refused;
       TRY(runtime::sleep(call, std::chrono::hours(1)));
     }
+    inbox.priorities.push_back(call.priority.business);
+    if (request.has_marker()) return take_marker(request, inbox);
     uint64_t before = 0;
     for (const client::Entry& entry : request.entries()) {
       EXPECT_GE(seq(entry), before) << "not in seq order";
@@ -275,8 +319,18 @@ class World {
     }
     internal::AppendFromGroupResponse response;
     const uint64_t had = inbox.last_seq;
+    if (request.entries_size() > 0 && muted.contains(request.uin())) {
+      response.set_muted(true);
+      response.set_last_seq(had);
+      if (inbox_after) TRY(inbox_after(request.uin()));
+      return response;
+    }
     for (const client::Entry& entry : request.entries()) {
-      if (seq(entry) > had) inbox.rows.push_back(entry);
+      if (seq(entry) <= had) continue;
+      inbox.rows.push_back(entry);
+      const bool counts = entry.has_message() && entry.message().sender() != request.uin() &&
+                          (entry.message().flags() & model::k_flag_no_unread) == 0;
+      inbox.unread += counts ? 1 : 0;
     }
     inbox.last_seq = std::max({had, before, request.last_seq()});
     response.set_last_seq(inbox.last_seq);
@@ -286,8 +340,8 @@ class World {
   }
 };
 
-inline void in_world(const std::function<void(World&)>& body, uint64_t seed = 1) {
-  auto world = std::make_unique<World>(seed);
+inline void in_world(const std::function<void(World&)>& body, uint64_t seed = 1, GroupConfig config = {}) {
+  auto world = std::make_unique<World>(seed, config);
   runtime::run_in_coroutine(world->env, [&] {
     body(*world);
     world->stop();

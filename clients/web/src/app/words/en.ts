@@ -181,6 +181,9 @@ export const en = {
   'group.leave': 'Leave group',
   'group.owner': 'Owner',
   'group.admin': 'Admin',
+  'group.manage': 'What {name} may do',
+  'group.make_admin': 'Make an admin',
+  'group.no_admin': 'Admin no more',
   'group.remove': 'Remove {name}',
   'group.remove_title': 'Remove {name} from the group?',
   'group.remove_text': 'They will not get new messages.',
@@ -255,6 +258,8 @@ export const en = {
   'system.group.members_added': '{actor} added {member}',
   'system.group.member_removed': '{actor} removed {member}',
   'system.group.members_removed': '{actor} removed {member}',
+  'system.group.admin_added': '{actor} made {member} an admin',
+  'system.group.admin_removed': '{member} is no admin any more',
   'system.group.member_left': '{actor} left the group',
   'system.group.renamed': '{actor} renamed the group to “{name}”',
 

@@ -183,6 +183,9 @@ export const zh: Record<keyof typeof en, string> = {
   'group.leave': '退出群聊',
   'group.owner': '群主',
   'group.admin': '管理员',
+  'group.manage': '管理{name}',
+  'group.make_admin': '设为管理员',
+  'group.no_admin': '撤销管理员',
   'group.remove': '移出{name}',
   'group.remove_title': '将“{name}”移出群聊？',
   'group.remove_text': '对方将不再收到新消息。',
@@ -256,6 +259,8 @@ export const zh: Record<keyof typeof en, string> = {
   'system.group.members_added': '{actor}邀请{member}加入群聊',
   'system.group.member_removed': '{actor}将{member}移出了群聊',
   'system.group.members_removed': '{actor}将{member}移出了群聊',
+  'system.group.admin_added': '{actor}将{member}设为管理员',
+  'system.group.admin_removed': '{member}不再是管理员',
   'system.group.member_left': '{actor}退出了群聊',
   'system.group.renamed': '{actor}将群名修改为“{name}”',
 
