@@ -53,6 +53,17 @@ TEST(Bytes, reader_refuses_what_is_not_there) {
   EXPECT_EQ(Reader("\xff\xff\xff\xff\x0f").sized(), std::nullopt);    // A length of 4 GiB.
 }
 
+TEST(Bytes, a_reader_that_failed_once_gives_nothing_more) {
+  Reader reader("abcdef");
+  EXPECT_EQ(reader.u64(), std::nullopt);
+  EXPECT_EQ(reader.u8(), std::nullopt);  // Though six bytes are there.
+  EXPECT_EQ(reader.bytes(0), std::nullopt);
+  EXPECT_TRUE(reader.rest().empty());
+  Reader sized(std::string_view("\x09six", 4));
+  EXPECT_EQ(sized.sized(), std::nullopt);
+  EXPECT_EQ(sized.u8(), std::nullopt);
+}
+
 TEST(Bytes, text_forms_round_trip_and_refuse_other_spellings) {
   const std::string bytes("\x00\xff\x10\x7f\x80", 5);
   EXPECT_EQ(to_hex(bytes), "00ff107f80");

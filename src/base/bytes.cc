@@ -18,7 +18,7 @@ void put_sized(std::string& out, std::string_view bytes) {
 }
 
 std::optional<std::string_view> Reader::bytes(size_t count) {
-  if (count > rest_.size()) return std::nullopt;
+  if (failed_ || count > rest_.size()) return fail();
   std::string_view taken = rest_.substr(0, count);
   rest_.remove_prefix(count);
   return taken;
@@ -59,16 +59,16 @@ std::optional<uint64_t> Reader::varint() {
   for (int shift = 0; shift < 64; shift += 7) {
     auto byte = u8();
     if (!byte) return std::nullopt;
-    if (shift == 63 && *byte > 1) return std::nullopt;
+    if (shift == 63 && *byte > 1) return fail();
     value |= static_cast<uint64_t>(*byte & 0x7f) << shift;
     if ((*byte & 0x80) == 0) return value;
   }
-  return std::nullopt;
+  return fail();
 }
 
 std::optional<std::string_view> Reader::sized() {
   auto count = varint();
-  if (!count || *count > rest_.size()) return std::nullopt;
+  if (!count || *count > rest_.size()) return fail();
   return bytes(static_cast<size_t>(*count));
 }
 

@@ -32,7 +32,8 @@ void put_varint(std::string& out, uint64_t value);
 // varint length, then the bytes.
 void put_sized(std::string& out, std::string_view bytes);
 
-// Reads from the front of a view. Every take returns nullopt, and leaves the reader failed, when bytes are missing.
+// Reads from the front of a view. A take that misses bytes returns nullopt and leaves the reader failed: nothing remains,
+// and every later take returns nullopt too, so that checking the last of a row of takes is enough.
 class Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -48,7 +49,14 @@ class Reader {
   bool empty() const { return rest_.empty(); }
 
  private:
+  std::nullopt_t fail() {
+    failed_ = true;
+    rest_ = {};
+    return std::nullopt;
+  }
+
   std::string_view rest_;
+  bool failed_ = false;
 };
 
 // Time depends on the length only.

@@ -6,7 +6,7 @@ usage() {
   cat <<'TEXT'
 usage: ./hongyan build [--all] [--sanitize address|thread|undefined] [--times [--fresh]] [TARGET...]
   --all         everything: tests, tools, one executable a service, and every header compiled alone
-  --sanitize S  into build-asan, build-tsan or build-ubsan
+  --sanitize S  into build-asan (address looks for undefined behaviour too), build-tsan or build-ubsan
   --times       afterwards say the CPU minutes and the slowest files
   --fresh       with --times: from empty, without ccache
   TARGET        a target of the build (a room is one: store_engine, store_engine_test) or a file (bin/hongyan-server)

@@ -1,5 +1,5 @@
-"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order; with
---long also the unit tests under the address and the thread sanitizer.
+"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order, and
+the unit tests again under the address and undefined-behaviour sanitizers; with --long also under the thread sanitizer.
 
 A script is any executable file there; it runs from the root of the checkout, says what it does, and passes by exit 0.
 `# timeout: SECONDS` among its first lines changes the default; `# long` makes it part of `test --long` only. A script
@@ -19,8 +19,8 @@ import xml.etree.ElementTree
 
 ROOT = pathlib.Path(os.environ["HY_ROOT"])
 BUILD = ROOT / "build"
-STAGES = ["build", "check", "unit", "run", "sanitizers"]
-LONG_STAGES = ["sanitizers"]  # Run with --long, or when named.
+STAGES = ["build", "check", "unit", "run", "sanitizers", "threads"]
+LONG_STAGES = ["threads"]  # Run with --long, or when named.
 SCRIPT_SECONDS_MAX = 600
 UNIT_JOBS = 2
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$")
@@ -77,14 +77,14 @@ def gtest_cases(report):
     return passed, failed
 
 
-def unit_tests(build, environment):
+def unit_tests(build, environment, *options):
     """ctest runs the programs; where a program is a gtest one, its cases are counted."""
     reports = build / "reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     summary = reports / "ctest.junit"
     run(["ctest", "--test-dir", build, "--output-on-failure", "--parallel", UNIT_JOBS, "--no-tests=ignore",
-         "--output-junit", summary], env={**os.environ, **environment, "GTEST_OUTPUT": f"xml:{reports}/", "GTEST_COLOR": "no"})
+         "--output-junit", summary, *options], env={**os.environ, **environment, "GTEST_OUTPUT": f"xml:{reports}/", "GTEST_COLOR": "no"})
     tally = Tally()
     if not summary.exists():
         tally.add("ctest", False)
@@ -108,18 +108,25 @@ def stage_unit(arguments):
 SUPPRESSIONS = ROOT / "tools/check/thread_sanitizer.txt"
 
 
-def stage_sanitizers(arguments):
+def under_sanitizer(sanitizer, folder, options):
+    """The unit tests of all rooms, built again; the simulator and the benches, which are slow, are left out."""
     tally = Tally()
-    for sanitizer, folder, options in [("address", "build-asan", {"ASAN_OPTIONS": "detect_stack_use_after_return=0"}),
-                                       ("thread", "build-tsan", {"TSAN_OPTIONS": f"halt_on_error=1 suppressions={SUPPRESSIONS}"})]:
-        print(f"-- {sanitizer}", flush=True)
-        built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, "all"]) == 0
-        tally.add(f"build with the {sanitizer} sanitizer", built)
-        if built:
-            found = unit_tests(ROOT / folder, options)
-            found.failed = [f"{name} ({sanitizer} sanitizer)" for name in found.failed]
-            tally.extend(found)
+    built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, "room_tests"]) == 0
+    tally.add(f"build with the {sanitizer} sanitizer", built)
+    if built:
+        found = unit_tests(ROOT / folder, options, "--exclude-regex", "^sim$")
+        found.failed = [f"{name} ({sanitizer} sanitizer)" for name in found.failed]
+        tally.extend(found)
     return tally
+
+
+def stage_sanitizers(arguments):
+    return under_sanitizer("address", "build-asan", {"ASAN_OPTIONS": "detect_stack_use_after_return=0",
+                                                     "UBSAN_OPTIONS": "print_stacktrace=1"})
+
+
+def stage_threads(arguments):
+    return under_sanitizer("thread", "build-tsan", {"TSAN_OPTIONS": f"halt_on_error=1 suppressions={SUPPRESSIONS}"})
 
 
 def script_settings(script):
@@ -196,7 +203,7 @@ def main():
     if arguments.long:
         os.environ["HY_LONG"] = "1"
     stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run,
-              "sanitizers": stage_sanitizers}
+              "sanitizers": stage_sanitizers, "threads": stage_threads}
     usual = STAGES if arguments.long else [name for name in STAGES if name not in LONG_STAGES]
     chosen = arguments.stage or (["run"] if arguments.script else usual)
 

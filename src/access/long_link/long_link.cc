@@ -83,7 +83,7 @@ class LongLinkImpl : public LongLink {
     }
     ++mine;
     // A std::function must be copyable; the stream has one owner.
-    auto connection = std::make_shared<ProxyConnection>(proxy_, std::move(stream), address);
+    auto connection = std::make_shared<ProxyConnection>(proxy_, std::move(stream), address, group);
     connections_.insert(connection.get());
     nursery_.spawn("long link connection", [this, group, connection = std::move(connection)]() mutable {
       connection->run();

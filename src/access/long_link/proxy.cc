@@ -18,7 +18,8 @@ constexpr Duration k_finish_limit = std::chrono::seconds(15);  // Longer than an
 
 }  // namespace
 
-ProxyConnection::ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address)
+ProxyConnection::ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address,
+                                 std::string group)
     : proxy_(proxy),
       stream_(std::move(stream)),
       context_{.address = std::move(address)},
@@ -27,7 +28,7 @@ ProxyConnection::ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::St
                 context_.link.identity.reset();
                 close();
               }),
-      unfinished_(proxy.budget),
+      unfinished_(proxy.budget, std::move(group)),
       requests_(proxy.env.scheduler()),
       writer_(proxy.env.scheduler()) {
   proxy_.counters.connections.add(1);

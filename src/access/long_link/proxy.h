@@ -28,7 +28,8 @@ struct ProxyShared {
 
 class ProxyConnection {
  public:
-  ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address);
+  // `group` is the address group whose part of the budget it takes; empty: a front proxy's.
+  ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address, std::string group);
   ~ProxyConnection();
 
   void run();  // Until the link ends.

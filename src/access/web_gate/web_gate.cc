@@ -83,7 +83,7 @@ class WebGateImpl : public WebGate {
     }
     ++mine;
     // A std::function must be copyable; the stream has one owner.
-    auto connection = std::make_shared<Connection>(shared_, std::move(stream), address);
+    auto connection = std::make_shared<Connection>(shared_, std::move(stream), address, group);
     connections_.insert(connection.get());
     nursery_.spawn("web connection", [this, group, connection = std::move(connection)]() mutable {
       connection->run();

@@ -32,7 +32,7 @@ std::string rows_of(std::string_view bytes, const EntityId& entity) {
     const auto kind = reader.u8();
     const auto key = reader.sized();
     const auto value = reader.sized();
-    if (!value) break;
+    if (!key || !value) break;
     const std::string row = row_key(entity, static_cast<Kind>(*kind % 5), *key);
     const std::string content(*value);
     put_operation(payload, Space::rows, row, &content);

@@ -63,8 +63,12 @@ bool is_json(std::string_view content_type) {
 
 }  // namespace
 
-Connection::Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address)
-    : gate_(gate), stream_(std::move(stream)), address_(std::move(address)), unfinished_(gate.budget) {
+Connection::Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address, std::string group)
+    : gate_(gate),
+      stream_(std::move(stream)),
+      address_(std::move(address)),
+      group_(std::move(group)),
+      unfinished_(gate.budget, group_) {
   gate_.counters.connections.add(1);
 }
 
@@ -83,7 +87,7 @@ void Connection::run() {
     if (next == Next::request) continue;
     std::string early = parser.take_rest();
     link_ = std::make_unique<WebLink>(gate_.env, gate_.config, gate_.commands, gate_.links, gate_.counters, gate_.budget,
-                                      *stream_, address_);
+                                      *stream_, address_, group_);
     link_->run(std::move(early));
     link_.reset();
     return;

@@ -29,7 +29,8 @@ struct GateShared {
 
 class Connection {
  public:
-  Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address);
+  // `group` is the address group whose part of the budget it takes; empty: a front proxy's.
+  Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address, std::string group);
 
   void run();
   // The gate closes: an idle connection at once, a busy one after its answer.
@@ -50,6 +51,7 @@ class Connection {
   GateShared& gate_;
   std::unique_ptr<runtime::Stream> stream_;
   std::string address_;
+  std::string group_;
   std::unique_ptr<WebLink> link_;
   api::Budget::Share unfinished_;
   bool first_ = true;

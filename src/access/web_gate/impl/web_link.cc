@@ -46,7 +46,7 @@ Result<Frame> parse_frame(std::string_view text) {
 }  // namespace
 
 WebLink::WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-                 api::Budget& budget, runtime::Stream& stream, std::string address)
+                 api::Budget& budget, runtime::Stream& stream, std::string address, std::string group)
     : env_(env),
       config_(config),
       commands_(commands),
@@ -55,7 +55,7 @@ WebLink::WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, a
       stream_(stream),
       address_(std::move(address)),
       codec_(config.http.body_bytes),
-      unfinished_(budget),
+      unfinished_(budget, std::move(group)),
       requests_(env.scheduler()),
       writer_(env.scheduler()) {
   counters_.links.add(1);

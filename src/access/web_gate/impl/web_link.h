@@ -16,7 +16,7 @@ namespace hongyan::access {
 class WebLink : public api::LinkMember {
  public:
   WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-          api::Budget& budget, runtime::Stream& stream, std::string address);
+          api::Budget& budget, runtime::Stream& stream, std::string address, std::string group);
   ~WebLink() override;
 
   // Until the link ends. `early`: bytes that came with the handshake.
