@@ -9,7 +9,6 @@
 #include "api/client/checks.h"
 #include "base/bytes.h"
 #include "bundle/bundle.h"
-#include "bundle/secrets.h"
 #include "runtime/coro/run.h"
 #include "runtime/coro/sync.h"
 #include "store/engine/open.h"

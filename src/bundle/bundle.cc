@@ -1,12 +1,10 @@
 #include "bundle/bundle.h"
 
+#include <map>
 #include <optional>
 
-#include "logic/chat/chat_service.h"
-#include "logic/friend/friend_service.h"
-#include "logic/group_chat/group_chat_service.h"
-#include "logic/message_sync/message_sync_service.h"
 #include "model/tables.h"
+#include "process/wiring.h"
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
 #include "runtime/log/log.h"
@@ -20,14 +18,13 @@ namespace {
 template <typename ServiceT>
 class Seat : public rpc::Channel {
  public:
-  Seat(Env& env, const Secrets& secrets, const rpc::Revocations& revocations, std::string audience, const rpc::PublicLimits& limits)
-      : audience_(audience),
-        guard_(env, audience, secrets.ring("audience." + audience), secrets.issuers({"contact", "group"}), revocations, limits) {}
+  Seat(process::Surroundings& around, std::string_view audience, std::span<const rpc::MethodInfo> methods)
+      : audience_(audience), guard_(process::guard_of(around, audience, methods)) {}
   void take(std::unique_ptr<ServiceT> service) { service_ = std::move(service); }
   ServiceT& service() { return *service_; }
   void serve(rpc::Service& service) {
     methods_ = service.methods();
-    channel_.emplace(service, &guard_);
+    channel_.emplace(service, guard_.get());
   }
   GuardedService guarded() { return {.audience = audience_, .methods = methods_, .channel = this}; }
   Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
@@ -38,43 +35,50 @@ class Seat : public rpc::Channel {
  private:
   const std::string audience_;
   std::span<const rpc::MethodInfo> methods_;
-  rpc::Guard guard_;
+  std::unique_ptr<rpc::Guard> guard_;
   std::unique_ptr<ServiceT> service_;
   std::optional<rpc::LocalChannel> channel_;
 };
 
 // A logic service: no rows, no guard.
 template <typename ServiceT>
-class LogicSeat {
+class LogicSeat : public rpc::Channel {
  public:
-  explicit LogicSeat(std::unique_ptr<ServiceT> service) : service_(std::move(service)), channel_(*service_, nullptr) {}
-  rpc::Channel& channel() { return channel_; }
-  std::span<const rpc::MethodInfo> methods() const { return service_->methods(); }
+  void take(std::unique_ptr<ServiceT> service) {
+    service_ = std::move(service);
+    channel_.emplace(*service_, nullptr);
+  }
+  Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
+    CHECK(channel_.has_value());
+    return channel_->call(call, method, request, response);
+  }
 
  private:
   std::unique_ptr<ServiceT> service_;
-  rpc::LocalChannel channel_;
+  std::optional<rpc::LocalChannel> channel_;
 };
 
-class BundleImpl : public Bundle {
+class BundleImpl : public Bundle, private process::Surroundings {
  public:
   BundleImpl(Env& env, store::Store& store, const Secrets& secrets, BundleConfig config)
       : env_(env),
+        store_(store),
+        secrets_(secrets),
         config_(std::move(config)),
-        integrator_(env, secrets.audiences({"account", "device", "contact"}), "integrator"),
-        presence_(env, secrets, revocations_, "presence", config_.public_limits),
-        web_gate_(env, secrets, revocations_, "gate", config_.public_limits),
-        short_gate_(env, secrets, revocations_, "gate", config_.public_limits),
-        long_gate_(env, secrets, revocations_, "gate", config_.public_limits),
-        sealed_gate_(env, secrets, revocations_, "gate", config_.public_limits),
-        account_(env, secrets, revocations_, "account", config_.public_limits),
-        device_(env, secrets, revocations_, "device", config_.public_limits),
-        contact_(env, secrets, revocations_, "contact", config_.public_limits),
-        inbox_(env, secrets, revocations_, "inbox", config_.public_limits),
-        group_(env, secrets, revocations_, "group", config_.public_limits) {
-    make_data(store, secrets);
-    make_logic(secrets);
-    make_access(secrets);
+        integrator_(process::integrator(*this)),
+        presence_(*this, "presence", internal::presence_methods()),
+        web_gate_(*this, "gate", internal::gate_methods()),
+        short_gate_(*this, "gate", internal::gate_methods()),
+        long_gate_(*this, "gate", internal::gate_methods()),
+        sealed_gate_(*this, "gate", internal::gate_methods()),
+        account_(*this, "account", internal::account_methods()),
+        device_(*this, "device", internal::device_methods()),
+        contact_(*this, "contact", internal::contact_methods()),
+        inbox_(*this, "inbox", internal::inbox_methods()),
+        group_(*this, "group", internal::group_methods()) {
+    make_data();
+    make_logic();
+    make_access();
   }
 
   Status start() override {
@@ -135,132 +139,79 @@ class BundleImpl : public Bundle {
   }
 
  private:
-  void make_data(store::Store& store, const Secrets& secrets) {
-    const internal::PresenceClient presence(presence_);
-    presence_.take(access::make_presence(env_, {.gates = {}, .audiences = secrets.audiences({"gate"})}, {}));
+  Env& env() override { return env_; }
+  const Secrets& secrets() override { return secrets_; }
+  rpc::Revocations& revocations() override { return revocations_; }
+  const rpc::PublicLimits& public_limits() override { return config_.public_limits; }
+  store::Store& store(std::string_view) override { return store_; }
+  rpc::Channel& channel(std::string_view name) override {
+    const std::map<std::string_view, rpc::Channel*> channels = {
+        {"account", &account_}, {"device", &device_}, {"contact", &contact_},
+        {"inbox", &inbox_},     {"group", &group_},   {"presence", &presence_},
+        {"login", &login_},     {"friend", &friend_}, {"group_chat", &group_chat_},
+        {"chat", &chat_},       {"message_sync", &message_sync_}};
+    return *channels.at(name);
+  }
+
+  void make_data() {
+    presence_.take(access::make_presence(env_, process::presence_deps(*this), {}));
     presence_.serve(presence_.service());
-    account_.take(account::make_account(env_, {.store = store, .presence = presence, .audiences = secrets.audiences({"presence"})},
+    account_.take(account::make_account(env_, process::account_deps(*this),
                                         {.region = config_.region, .password_cost = config_.password_cost}));
     account_.serve(account_.service());
-    device_.take(device::make_device(env_, {.store = store,
-                                            .presence = presence,
-                                            .audiences = secrets.audiences({"presence"}),
-                                            .client_tickets = secrets.ring("client_ticket"),
-                                            .revocations = revocations_}, {}));
+    device_.take(device::make_device(env_, process::device_deps(*this), {}));
     device_.serve(device_.service());
-    contact_.take(contact::make_contact(env_, {.store = store,
-                                               .account = internal::AccountClient(account_),
-                                               .presence = presence,
-                                               .audiences = secrets.audiences({"account", "presence"}),
-                                               .grants = secrets.ring("grant.contact")}, {}));
+    contact_.take(contact::make_contact(env_, process::contact_deps(*this), {}));
     contact_.serve(contact_.service());
-    inbox_.take(inbox::make_inbox(env_, {.store = store,
-                                         .presence = presence,
-                                         .device = internal::DeviceClient(device_),
-                                         .contact_grants = secrets.ring("grant.contact"),
-                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"presence", "device"}), "inbox")},
-                                  config_.inbox));
+    inbox_.take(inbox::make_inbox(env_, process::inbox_deps(*this), config_.inbox));
     inbox_.serve(inbox_.service());
-    group_.take(group::make_group(env_, {.store = store,
-                                         .account = internal::AccountClient(account_),
-                                         .inbox = internal::InboxClient(inbox_),
-                                         .contact_grants = secrets.ring("grant.contact"),
-                                         .grants = secrets.ring("grant.group"),
-                                         .self = rpc::ServiceIdentity(env_, secrets.audiences({"account", "inbox"}), "group")},
-                                  config_.group));
+    group_.take(group::make_group(env_, process::group_deps(*this), config_.group));
     group_.serve(group_.service());
   }
 
-  void make_logic(const Secrets& secrets) {
-    const internal::AccountClient account(account_);
-    const internal::ContactClient contact(contact_);
-    const internal::DeviceClient device(device_);
-    const internal::InboxClient inbox(inbox_);
-    const internal::GroupClient group(group_);
-    const internal::PresenceClient presence(presence_);
-    login_.emplace(logic::make_login(env_, {.account = account, .device = device, .contact = contact, .presence = presence},
-                                     {.region = "r" + std::to_string(config_.region), .auth = config_.auth}));
-    friend_.emplace(logic::make_friend(env_, {.contact = contact, .account = account}));
-    group_chat_.emplace(logic::make_group_chat(env_, {.group = group, .contact = contact, .account = account}));
-    chat_.emplace(logic::make_chat(env_, {.account = account,
-                                          .contact = contact,
-                                          .inbox = inbox,
-                                          .group = group,
-                                          .presence = presence,
-                                          .group_chat = client::GroupChatClient(group_chat_->channel())}));
-    message_sync_.emplace(logic::make_message_sync(env_, {.account = account,
-                                                          .contact = contact,
-                                                          .inbox = inbox,
-                                                          .device = device,
-                                                          .snapshot_keys = secrets.ring("snapshot")}));
+  void make_logic() {
+    login_.take(logic::make_login(env_, process::login_deps(*this),
+                                  {.region = "r" + std::to_string(config_.region), .auth = config_.auth}));
+    friend_.take(logic::make_friend(env_, process::friend_deps(*this)));
+    group_chat_.take(logic::make_group_chat(env_, process::group_chat_deps(*this)));
+    chat_.take(logic::make_chat(env_, process::chat_deps(*this)));
+    message_sync_.take(logic::make_message_sync(env_, process::message_sync_deps(*this)));
   }
 
-  void make_access(const Secrets& secrets) {
-    rpc::CommandTable commands;
-    commands.add(login_->methods(), login_->channel());
-    commands.add(friend_->methods(), friend_->channel());
-    commands.add(chat_->methods(), chat_->channel());
-    commands.add(group_chat_->methods(), group_chat_->channel());
-    commands.add(message_sync_->methods(), message_sync_->channel());
-    entry_.emplace(env_, api::EntryDeps{.commands = std::move(commands),
-                                        .client_tickets = secrets.ring("client_ticket"),
-                                        .audiences = secrets.audiences({"account", "device", "contact", "inbox", "group", "presence"}),
-                                        .revocations = revocations_,
-                                        .device = internal::DeviceClient(device_)},
-                   config_.entry);
+  void make_access() {
+    entry_.emplace(env_, process::entry_deps(*this), config_.entry);
     if (!config_.serve_web) return;
-    make_gates(secrets);
-    make_server_port(secrets);
+    make_gates();
+    server_port_ = access::make_server_port(
+        env_, process::server_port_deps(*this, [this] { return config_.web_url.empty() ? web_url() : config_.web_url; }),
+        config_.server_port);
   }
 
-  void make_gates(const Secrets& secrets) {
-    const internal::PresenceClient presence(presence_);
-    short_link_ = access::make_short_link(env_, {.entry = *entry_, .presence = presence}, config_.short_link);
-    web_ = access::make_web_gate(env_, {.entry = *entry_,
-                                        .presence = presence,
-                                        .site = std::move(config_.site),
-                                        .tls = config_.web_tls,
-                                        .ready = [this] { return ready_; },
-                                        .seal_key = access::seal_key_text(secrets.seal_keys()),
-                                        .short_link = [this](const rpc::HttpRequest& request, std::string_view address) {
-                                          return short_link_->respond(request, address);
-                                        }},
-                                 config_.web);
+  void make_gates() {
+    short_link_ = access::make_short_link(env_, process::short_link_deps(*this, *entry_), config_.short_link);
+    access::WebGateDeps web = process::web_gate_deps(*this, *entry_, *short_link_);
+    web.site = std::move(config_.site);
+    web.tls = config_.web_tls;
+    web.ready = [this] { return ready_; };
+    web.seal_key = access::seal_key_text(secrets_.seal_keys());
+    web_ = access::make_web_gate(env_, std::move(web), config_.web);
+    access::LongLinkDeps long_link = process::long_link_deps(*this, *entry_);
+    long_link.tls = config_.long_link_tls;
     // Over TLS a seal would add nothing; on loopback it is there for whoever writes a client.
-    long_link_ = access::make_long_link(env_, {.entry = *entry_,
-                                               .presence = presence,
-                                               .tls = config_.long_link_tls,
-                                               .seal_keys = config_.long_link_tls == nullptr ? secrets.seal_keys() : access::SealKeys()},
-                                        config_.long_link);
-    if (!config_.sealed_link_address.empty()) make_sealed_link(secrets);
+    if (long_link.tls == nullptr) long_link.seal_keys = secrets_.seal_keys();
+    long_link_ = access::make_long_link(env_, std::move(long_link), config_.long_link);
+    if (!config_.sealed_link_address.empty()) make_sealed_link();
     add_gate(web_gate_, web_->gate_service(), config_.web.links.gate);
     add_gate(short_gate_, short_link_->gate_service(), config_.short_link.links.gate);
     add_gate(long_gate_, long_link_->gate_service(), config_.long_link.links.gate);
   }
 
-  void make_sealed_link(const Secrets& secrets) {
-    access::LongLinkConfig config = config_.long_link;
-    config.address = config_.sealed_link_address;
-    config.sealed_only = true;
-    config.links.gate = "sealed";
-    sealed_link_ = access::make_long_link(
-        env_, {.entry = *entry_, .presence = internal::PresenceClient(presence_), .seal_keys = secrets.seal_keys()}, config);
+  void make_sealed_link() {
+    const access::LongLinkConfig config = process::sealed_link_config(config_);
+    access::LongLinkDeps deps = process::long_link_deps(*this, *entry_);
+    deps.seal_keys = secrets_.seal_keys();
+    sealed_link_ = access::make_long_link(env_, std::move(deps), config);
     add_gate(sealed_gate_, sealed_link_->gate_service(), config.links.gate);
-  }
-
-  void make_server_port(const Secrets& secrets) {
-    server_port_ = access::make_server_port(
-        env_,
-        {.account = internal::AccountClient(account_),
-         .device = internal::DeviceClient(device_),
-         .contact = internal::ContactClient(contact_),
-         .inbox = internal::InboxClient(inbox_),
-         .group_chat = client::GroupChatClient(group_chat_->channel()),
-         .self = integrator_,
-         .audiences = secrets.audiences({"account", "contact", "inbox", "group"}),
-         .secret = secrets.server_api(),
-         .web_url = [this] { return config_.web_url.empty() ? web_url() : config_.web_url; }},
-        config_.server_port);
   }
 
   void add_gate(Seat<internal::GateService>& seat, internal::GateService& service, const std::string& name) {
@@ -269,6 +220,8 @@ class BundleImpl : public Bundle {
   }
 
   Env& env_;
+  store::Store& store_;
+  const Secrets secrets_;
   BundleConfig config_;
   rpc::Revocations revocations_;
   rpc::ServiceIdentity integrator_;
@@ -282,11 +235,11 @@ class BundleImpl : public Bundle {
   Seat<inbox::InboxRoom> inbox_;
   Seat<group::Service> group_;
 
-  std::optional<LogicSeat<client::LoginService>> login_;
-  std::optional<LogicSeat<client::FriendService>> friend_;
-  std::optional<LogicSeat<client::GroupChatService>> group_chat_;
-  std::optional<LogicSeat<client::ChatService>> chat_;
-  std::optional<LogicSeat<client::MessageSyncService>> message_sync_;
+  LogicSeat<client::LoginService> login_;
+  LogicSeat<client::FriendService> friend_;
+  LogicSeat<client::GroupChatService> group_chat_;
+  LogicSeat<client::ChatService> chat_;
+  LogicSeat<client::MessageSyncService> message_sync_;
 
   std::optional<api::Entry> entry_;
   std::unique_ptr<access::ShortLink> short_link_;

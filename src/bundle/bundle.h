@@ -17,34 +17,24 @@
 #include "access/short_link/short_link.h"
 #include "access/web_gate/web_gate.h"
 #include "api/gate/entry.h"
-#include "bundle/secrets.h"
 #include "data/account/account_service.h"
 #include "data/contact/contact_service.h"
 #include "data/device/device_service.h"
 #include "data/group/group_service.h"
 #include "data/inbox/inbox_service.h"
 #include "logic/login/login_service.h"
+#include "process/secrets.h"
+#include "process/settings.h"
 #include "runtime/env/env.h"
 #include "store/entity/store.h"
 
 namespace hongyan::bundle {
 
-struct BundleConfig {
-  uint32_t region = 0;
-  logic::AuthMode auth = logic::AuthMode::both;
-  account::PasswordCost password_cost;
-  inbox::InboxConfig inbox;
-  group::GroupConfig group;
-  api::EntryConfig entry;
-  rpc::PublicLimits public_limits{.per_user = {.per_second = 20, .burst = 200}, .per_service = {.per_second = 2'000, .burst = 20'000}};
-  access::WebGateConfig web;
-  access::ShortLinkConfig short_link;                   // On the web gate's port.
-  access::LongLinkConfig long_link;
-  std::string sealed_link_address = {};                 // A second long link, of sealed bodies; empty: none.
-  access::ServerPortConfig server_port;
+using process::Secrets;
+
+struct BundleConfig : process::RoomSettings {
   bool serve_web = true;                                // False: no listener; whoever holds entry() is the access.
   access::SiteFiles site = {};
-  std::string web_url = {};                             // What people open; empty: the web gate's own address.
   std::shared_ptr<runtime::TlsServer> web_tls = {};
   std::shared_ptr<runtime::TlsServer> long_link_tls = {};
 };

@@ -1,4 +1,5 @@
 // hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM or SIGINT.
+// `hongyan-server keys --data DIR --to DIR2` writes the key files of services that run as processes of their own.
 // `hongyan-server backup --data DIR --to DIR2` and `restore --from DIR2 --data DIR` copy a data directory (backup.h).
 // Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
@@ -12,8 +13,9 @@
 #include "bundle/backup.h"
 #include "bundle/bundle.h"
 #include "bundle/demo.h"
-#include "bundle/secrets.h"
-#include "bundle/server_options.h"
+#include "process/secrets.h"
+#include "process/services.h"
+#include "process/settings.h"
 #include "runtime/config/config.h"
 #include "runtime/coro/run.h"
 #include "runtime/log/log.h"
@@ -60,7 +62,7 @@ Status write_file(Env& env, const std::string& path, std::string_view content) {
 
 Result<runtime::Config> load_config(Env& env, const Options& options) {
   runtime::Config config;
-  declare_settings(config);
+  process::declare_settings(config);
   runtime::ConfigSources sources;
   sources.environment = runtime::environment_variables();
   sources.command_line = options.settings;
@@ -75,8 +77,8 @@ Result<runtime::Config> load_config(Env& env, const Options& options) {
 // Anything but loopback is TLS: with the operator's certificate, or one that is made once and kept.
 Status load_tls(Env& env, const runtime::Config& config, const std::string& data, BundleConfig& bundle) {
   const bool own = !config.text("tls.certificate").empty();
-  const bool web = own || !is_loopback(config.text("web.listen"));
-  const bool long_link = own || !is_loopback(long_link_host(config));
+  const bool web = own || !process::is_loopback(config.text("web.listen"));
+  const bool long_link = own || !process::is_loopback(process::long_link_host(config));
   if (!web && !long_link) return {};
   runtime::TlsIdentity identity;
   const std::string certificate = own ? config.text("tls.certificate") : data + "/tls-certificate.pem";
@@ -133,15 +135,17 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
   if (!opened.ok()) return fail(opened.status().detail());
   const Result<Secrets> secrets = Secrets::load_or_create(env, options.data);
   if (!secrets.ok()) return fail(secrets.status().detail());
-  auto bundle_settings = bundle_config(config);
-  if (!bundle_settings.ok()) return fail(bundle_settings.status().detail());
-  if (const Status tls = load_tls(env, config, options.data, *bundle_settings); !tls.ok()) return fail(tls.detail());
+  auto settings = process::room_settings(config);
+  if (!settings.ok()) return fail(settings.status().detail());
+  BundleConfig bundle_config;
+  static_cast<process::RoomSettings&>(bundle_config) = std::move(*settings);
+  if (const Status tls = load_tls(env, config, options.data, bundle_config); !tls.ok()) return fail(tls.detail());
   if (!config.text("web.root").empty()) {
     auto site = access::load_site(env.disk(), config.text("web.root"));
     if (!site.ok()) return fail("web.root: " + site.status().detail());
-    bundle_settings->site = std::move(*site);
+    bundle_config.site = std::move(*site);
   }
-  const auto bundle = make_bundle(env, (*opened)->shard(), *secrets, std::move(*bundle_settings));
+  const auto bundle = make_bundle(env, (*opened)->shard(), *secrets, std::move(bundle_config));
   const auto start = [&]() -> Status {
     TRY(bundle->start());
     if (secrets->created()) {
@@ -193,6 +197,20 @@ int restore(const std::string& from, const std::string& data) {
   return 0;
 }
 
+// The services' key files, from the secrets of a data directory, which are made if it has none yet.
+int write_keys(const std::string& data, const std::string& to) {
+  const auto env = runtime::make_os_env({});
+  for (const std::string& directory : {data, to}) {
+    if (const Status made = env->disk().make_directories(directory); !made.ok()) return fail(directory + ": " + made.detail());
+  }
+  const Result<Secrets> secrets = Secrets::load_or_create(*env, data);
+  if (!secrets.ok()) return fail(secrets.status().detail());
+  const Status written = process::write_key_files(*env, *secrets, to);
+  if (!written.ok()) return fail(to + ": " + written.detail());
+  say("wrote the key files of all services to " + to + "; give each service its own and no other");
+  return 0;
+}
+
 }  // namespace
 }  // namespace hongyan::bundle
 
@@ -220,6 +238,9 @@ int main(int argc, char** argv) {
   CLI::App* restore = app.add_subcommand("restore", "Make a data directory from a backup");
   restore->add_option("--from", from, "The backup")->required();
   restore->add_option("--data", options.data, "Data directory to make")->capture_default_str();
+  CLI::App* keys = app.add_subcommand("keys", "Write the key file of each service that is to run as a process of its own");
+  keys->add_option("--data", options.data, "The data directory whose secrets they are")->capture_default_str();
+  keys->add_option("--to", to, "Directory of the files")->required();
   CLI11_PARSE(app, argc, argv);
 
   runtime::set_private_umask();
@@ -227,6 +248,7 @@ int main(int argc, char** argv) {
   google::protobuf::SetLogHandler(nullptr);
   if (backup->parsed()) return bundle::backup(options.data, to);
   if (restore->parsed()) return bundle::restore(from, options.data);
+  if (keys->parsed()) return bundle::write_keys(options.data, to);
   const auto config = bundle::load_config(*runtime::make_os_env({}), options);
   if (!config.ok()) {
     std::fputs(("hongyan-server: " + config.status().detail() + "\n").c_str(), stderr);

@@ -114,7 +114,8 @@ function(hongyan_protos target)
     set(plugin_dependency)
     set(depfile ${HONGYAN_GEN}/${stem}.d)  # It names all outputs, so each set of them has its own.
     if(P_SERVICES)
-      list(APPEND outputs ${HONGYAN_GEN}/${stem}.rpc.pb.cc ${HONGYAN_GEN}/${stem}.rpc.pb.h)
+      list(APPEND outputs ${HONGYAN_GEN}/${stem}.rpc.pb.cc ${HONGYAN_GEN}/${stem}.rpc.pb.h
+           ${HONGYAN_GEN}/${stem}.flags.pb.cc ${HONGYAN_GEN}/${stem}.flags.pb.h)
       set(plugin --plugin=protoc-gen-hongyan=$<TARGET_FILE:protoc_gen_hongyan> --hongyan_out=${HONGYAN_GEN})
       set(plugin_dependency protoc_gen_hongyan)
       set(depfile ${HONGYAN_GEN}/${stem}.rpc.d)

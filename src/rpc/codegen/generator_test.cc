@@ -77,7 +77,7 @@ Generated with_policy(const std::string& policy) {
 TEST(Generator, writes_server_client_fake_and_table_into_the_files_package) {
   const Generated out = with_policy("owner: 'uin' device: 'device'");
   ASSERT_TRUE(out.ok) << out.error;
-  ASSERT_EQ(out.files.size(), 2u);
+  ASSERT_EQ(out.files.size(), 4u);
   const std::string& header = out.files.at("api/x.rpc.pb.h");
   for (const char* part : {"namespace hongyan::x {", "class SService : public ::hongyan::rpc::Service",
                            "class SClient {", "class SFake : public SService", "s_methods()",

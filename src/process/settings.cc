@@ -1,6 +1,6 @@
-#include "bundle/server_options.h"
+#include "process/settings.h"
 
-namespace hongyan::bundle {
+namespace hongyan::process {
 
 void declare_settings(runtime::Config& config) {
   config.declare("web.listen", "127.0.0.1", "Address of the site and the web protocol; anything but loopback serves TLS");
@@ -49,8 +49,8 @@ const std::string& long_link_host(const runtime::Config& config) {
   return own.empty() ? config.text("web.listen") : own;
 }
 
-Result<BundleConfig> bundle_config(const runtime::Config& config) {
-  BundleConfig out;
+Result<RoomSettings> room_settings(const runtime::Config& config) {
+  RoomSettings out;
   out.region = static_cast<uint32_t>(config.integer("region"));
   const std::string& auth = config.text("auth");
   out.auth = auth == "builtin" ? logic::AuthMode::builtin : auth == "integrator" ? logic::AuthMode::integrator : logic::AuthMode::both;
@@ -82,6 +82,14 @@ Result<BundleConfig> bundle_config(const runtime::Config& config) {
   return out;
 }
 
+access::LongLinkConfig sealed_link_config(const RoomSettings& settings) {
+  access::LongLinkConfig config = settings.long_link;
+  config.address = settings.sealed_link_address;
+  config.sealed_only = true;
+  config.links.gate = "sealed";
+  return config;
+}
+
 bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
 
 std::string join_address(const std::string& host, int64_t port) {
@@ -89,4 +97,4 @@ std::string join_address(const std::string& host, int64_t port) {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-}  // namespace hongyan::bundle
+}  // namespace hongyan::process

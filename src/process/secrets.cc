@@ -1,10 +1,11 @@
-#include "bundle/secrets.h"
+#include "process/secrets.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/bytes.h"
 
-namespace hongyan::bundle {
+namespace hongyan::process {
 
 namespace {
 
@@ -15,7 +16,9 @@ constexpr std::string_view k_seal = "seal.long_link";
 constexpr std::string_view k_purposes[] = {
     "client_ticket",    "snapshot",         "audience.account", "audience.device", "audience.contact",
     "audience.inbox",   "audience.group",   "audience.presence", "audience.gate",  "grant.contact",
-    "grant.group",      k_server_api,       k_seal,
+    "grant.group",      "store.account",    "store.device",
+    "store.contact",    "store.group",      "store.inbox",      "store.operator",  k_server_api,
+    k_seal,
 };
 
 }  // namespace
@@ -33,14 +36,52 @@ Result<Secrets> Secrets::load_or_create(Env& env, const std::string& directory) 
   const size_t before = secrets.keys_.size();
   secrets.add_missing(env);
   if (secrets.keys_.size() != before) {
-    auto file = TRY(disk.open(path + ".new", runtime::OpenMode::create));
-    TRY(file->append(secrets.encode()));
-    TRY(file->sync());
-    TRY(disk.rename(path + ".new", path));
+    TRY(secrets.save(env, path));
     TRY(disk.sync_directory(directory));
   }
   secrets.build_rings();
   return secrets;
+}
+
+Result<Secrets> Secrets::read(Env& env, const std::string& path) {
+  Secrets secrets;
+  auto file = env.disk().open(path, runtime::OpenMode::read);
+  if (!file.ok()) return Status(file.code(), "keys: " + path + ": " + file.status().detail());
+  TRY(secrets.decode(TRY((*file)->read_at(0, k_file_bytes_max))));
+  secrets.build_rings();
+  return secrets;
+}
+
+Result<Secrets> Secrets::load(Env& env, const std::string& path, std::span<const std::string_view> purposes) {
+  Secrets secrets = TRY(read(env, path));
+  for (const auto& [purpose, keys] : secrets.keys_) {
+    if (std::ranges::find(purposes, purpose) == purposes.end()) {
+      return Status(Code::invalid, "keys: " + path + " holds '" + purpose + "', which this service must not have");
+    }
+  }
+  for (std::string_view purpose : purposes) {
+    if (!secrets.keys_.contains(purpose)) {
+      return Status(Code::invalid, "keys: " + path + " lacks '" + std::string(purpose) + "'; write the key files anew");
+    }
+  }
+  return secrets;
+}
+
+Status Secrets::write(Env& env, const std::string& path, std::span<const std::string_view> purposes) const {
+  Secrets part;
+  for (std::string_view purpose : purposes) {
+    const auto found = keys_.find(purpose);
+    CHECK(found != keys_.end());
+    part.keys_.emplace(*found);
+  }
+  return part.save(env, path);
+}
+
+Status Secrets::save(Env& env, const std::string& path) const {
+  auto file = TRY(env.disk().open(path + ".new", runtime::OpenMode::create));
+  TRY(file->append(encode()));
+  TRY(file->sync());
+  return env.disk().rename(path + ".new", path);
 }
 
 Secrets Secrets::generate(Env& env) {
@@ -63,7 +104,7 @@ rpc::AudienceKeys Secrets::audiences(std::initializer_list<std::string_view> nam
   return keys;
 }
 
-rpc::AudienceKeys Secrets::issuers(std::initializer_list<std::string_view> names) const {
+rpc::AudienceKeys Secrets::issuers(std::span<const std::string_view> names) const {
   rpc::AudienceKeys keys;
   for (std::string_view name : names) keys.emplace(std::string(name), ring("grant." + std::string(name)));
   return keys;
@@ -84,7 +125,7 @@ void Secrets::add_missing(Env& env) {
 
 void Secrets::build_rings() {
   for (const auto& [purpose, keys] : keys_) rings_.emplace(purpose, rpc::KeyRing(keys));
-  server_api_ = to_hex(keys_.find(k_server_api)->second.back().bytes);
+  if (const auto found = keys_.find(k_server_api); found != keys_.end()) server_api_ = to_hex(found->second.back().bytes);
 }
 
 std::string Secrets::encode() const {
@@ -123,4 +164,4 @@ Status Secrets::decode(std::string_view text) {
   return {};
 }
 
-}  // namespace hongyan::bundle
+}  // namespace hongyan::process

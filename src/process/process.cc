@@ -1,0 +1,93 @@
+#include "process/process.h"
+
+#include <fmt/format.h>
+
+#include "api/json/json.h"
+#include "runtime/os/os_env.h"
+#include "store/remote/remote_store.h"
+
+namespace hongyan::process {
+
+namespace {
+
+// Workers and gates, after the doors have closed.
+constexpr auto k_stop_limit = std::chrono::seconds(10);
+
+}  // namespace
+
+Process::Process(Env& env, const runtime::Config& config, RoomSettings settings, Secrets secrets, ProcessOptions options)
+    : env_(env),
+      config_(config),
+      settings_(std::move(settings)),
+      secrets_(std::move(secrets)),
+      options_(std::move(options)) {}
+
+Process::~Process() {
+  // What was made later may use what was made before.
+  doors_.clear();
+  while (!kept_.empty()) kept_.pop_back();
+}
+
+rpc::Channel& Process::channel(std::string_view name) {
+  const auto found = channels_.find(name);
+  if (found != channels_.end()) return *found->second;
+  const std::string& address = config_.text("services." + std::string(name));
+  return *channels_.emplace(name, std::make_unique<rpc::TcpChannel>(env_, address)).first->second;
+}
+
+store::Store& Process::store(std::string_view service) {
+  const auto found = stores_.find(service);
+  if (found != stores_.end()) return *found->second;
+  const rpc::AudienceKeys keys = {{"store", secrets_.ring("store." + std::string(service))}};
+  rpc::ServiceIdentity self(env_, keys, std::string(service));
+  auto store = std::make_unique<store::RemoteStore>(env_, channel("store"), std::move(self));
+  return *stores_.emplace(service, std::move(store)).first->second;
+}
+
+Status Process::serve_at(std::string_view name, rpc::Service& service, rpc::Interceptor* guard) {
+  const auto endpoint = find_endpoint(name);
+  CHECK(endpoint.has_value());
+  if (guard == nullptr && !endpoint->audience.empty()) {
+    guard = guards_.emplace_back(guard_of(*this, endpoint->audience, endpoint->methods)).get();
+  }
+  const bool own = name == options_.spec.name;
+  const std::string& address =
+      own && !options_.listen.empty() ? options_.listen : config_.text("services." + std::string(name));
+  doors_.push_back({.name = std::string(name),
+                    .server = std::make_unique<rpc::Server>(
+                        env_, address, std::vector<rpc::Served>{{.service = &service, .interceptor = guard}})});
+  return {};
+}
+
+Status Process::start() {
+  for (const auto& start : starts_) TRY(start());
+  for (Door& door : doors_) {
+    if (const Status started = door.server->start(); !started.ok()) {
+      return Status(started.code(), "services." + door.name + ": " + started.detail());
+    }
+  }
+  is_ready_ = true;
+  return {};
+}
+
+void Process::stop(Call& call) {
+  is_ready_ = false;
+  for (const auto& drain : drains_) drain(call);
+  for (Door& door : doors_) door.server->close(call);
+  // What finishes work that was taken has time of its own.
+  Call rest = runtime::background_call(env_, k_stop_limit);
+  for (auto stop = stops_.rbegin(); stop != stops_.rend(); ++stop) (*stop)(rest);
+  for (const auto& [name, channel] : channels_) channel->close();
+}
+
+std::string Process::ready_line() const {
+  std::string fields = "\"service\":" + api::json_quoted(options_.spec.name);
+  fields += fmt::format(",\"pid\":{}", runtime::process_id());
+  for (const Door& door : doors_) {
+    fields += fmt::format(",{}:{}", api::json_quoted(door.name), api::json_quoted(door.server->address()));
+  }
+  for (const auto& [key, value] : ready_) fields += fmt::format(",{}:{}", api::json_quoted(key), api::json_quoted(value()));
+  return "ready {" + fields + "}";
+}
+
+}  // namespace hongyan::process

@@ -1,0 +1,127 @@
+// The command line of a service's executable.
+#include <CLI/CLI.hpp>
+
+#include <google/protobuf/stubs/logging.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "process/caller.h"
+#include "process/process.h"
+#include "runtime/coro/run.h"
+#include "runtime/log/log.h"
+#include "runtime/os/os_env.h"
+
+namespace hongyan::process {
+
+namespace {
+
+constexpr size_t k_file_bytes_max = 1024 * 1024;
+constexpr auto k_drain_limit = std::chrono::seconds(10);
+
+void say(const std::string& text) {
+  std::fputs((text + "\n").c_str(), stdout);
+  std::fflush(stdout);
+}
+
+int fail(const std::string& program, const std::string& text, int status = 1) {
+  std::fputs((program + ": " + text + "\n").c_str(), stderr);
+  return status;
+}
+
+runtime::LogLevel log_level(const std::string& level) {
+  return level == "debug"     ? runtime::LogLevel::debug
+         : level == "warning" ? runtime::LogLevel::warning
+         : level == "error"   ? runtime::LogLevel::error
+                              : runtime::LogLevel::info;
+}
+
+int serve(const std::string& program, const runtime::Config& config, ProcessOptions options,
+          const std::function<Status(Process&)>& make) {
+  auto settings = room_settings(config);
+  if (!settings.ok()) return fail(program, settings.status().detail());
+  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config.text("log.file")});
+  runtime::stop_on_signals(*env);
+  env->log().set_level(log_level(config.text("log.level")));
+  auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())
+                                           : Secrets::load(*env, options.keys_file, options.spec.keys);
+  if (!secrets.ok()) return fail(program, secrets.status().detail());
+  Process process(*env, config, std::move(*settings), std::move(*secrets), std::move(options));
+  // Stores recover on the thread's own stack, before the loop runs.
+  Status status = make(process);
+  if (!status.ok()) return fail(program, status.detail());
+  runtime::run_to_end(env->scheduler(), "start", [&] { status = process.start(); });
+  if (status.ok()) {
+    say(process.ready_line());
+    env->scheduler().run();
+  }
+  runtime::run_to_end(env->scheduler(), "stop", [&] {
+    Call call = runtime::background_call(*env, k_drain_limit);
+    process.stop(call);
+  });
+  if (!status.ok()) return fail(program, status.detail());
+  say("stopped");
+  return 0;
+}
+
+}  // namespace
+
+int run(int argc, char** argv, std::string_view service, const std::function<Status(Process&)>& make) {
+  const auto spec = find_service(service);
+  CHECK(spec.has_value());
+  std::string program = "hongyan-" + std::string(service);
+  std::ranges::replace(program, '_', '-');
+  ProcessOptions options;
+  options.spec = *spec;
+  options.keys_file = std::string(service) + ".keys";
+  bool check_config = false;
+  CLI::App app{"Hongyan's service " + std::string(service) + " as a process of its own"};
+  app.set_version_flag("--version", HONGYAN_VERSION);
+  app.add_option("--config", options.config_file, "TOML file with settings; every key is also HONGYAN_<KEY>");
+  if (!spec->keys.empty()) {
+    app.add_option("--keys", options.keys_file, "Its keys, written by hongyan-server keys")->capture_default_str();
+  }
+  app.add_option("--listen", options.listen, "Address to listen on, when it is not the one others reach it at");
+  if (service == "store") app.add_option("--data", options.data, "Data directory, as hongyan-server's")->required();
+  app.add_flag("--check-config", check_config, "Print every setting with value and origin, then end");
+  const auto endpoint = find_endpoint(service);
+  CLI::App* list = endpoint ? app.add_subcommand("list", "Its methods, with their policies") : nullptr;
+  CLI::App* call = endpoint ? app.add_subcommand("call", "Call a method of a running one: METHOD [--FIELD VALUE ...] [JSON]") : nullptr;
+  if (call != nullptr) call->prefix_command();
+  if (call != nullptr && service == "store") app.get_option("--data")->required(false);
+  CLI11_PARSE(app, argc, argv);
+
+  runtime::set_private_umask();
+  google::protobuf::SetLogHandler(nullptr);  // It would write a line for every broken message of a stranger.
+  runtime::Config config;
+  declare_settings(config);
+  declare_endpoints(config);
+  const auto reading = runtime::make_os_env({});
+  runtime::ConfigSources sources{.environment = runtime::environment_variables()};
+  if (!options.config_file.empty()) {
+    sources.file_name = options.config_file;
+    auto file = reading->disk().open(options.config_file, runtime::OpenMode::read);
+    if (!file.ok()) return fail(program, options.config_file + ": " + file.status().detail(), 2);
+    auto text = (*file)->read_at(0, k_file_bytes_max);
+    if (!text.ok()) return fail(program, options.config_file + ": " + text.status().detail(), 2);
+    sources.file_text = std::move(*text);
+  }
+  if (const Status loaded = config.load(sources); !loaded.ok()) return fail(program, loaded.detail(), 2);
+  if (check_config) {
+    std::fputs(config.describe().c_str(), stdout);
+    return 0;
+  }
+  if (list != nullptr && list->parsed()) {
+    say(describe_methods(*endpoint));
+    return 0;
+  }
+  if (call != nullptr && call->parsed()) {
+    const CallerOptions caller{.address = config.text("services." + std::string(service)),
+                               .keys_file = endpoint->audience.empty() ? "" : options.keys_file};
+    return call_from_words(*reading, caller, *endpoint, call->remaining());
+  }
+  if (service == "store" && options.data.empty()) return fail(program, "--data is required", 2);
+  return serve(program, config, std::move(options), make);
+}
+
+}  // namespace hongyan::process
