@@ -133,7 +133,18 @@ def keys_apart(deployment):
     assert done.returncode == 1 and "must not have" in done.stderr, done.stderr
 
 
-def kill_each(deployment, ann, ben, group):
+def newcomer(server, name, ann):
+    """Somebody who comes right after the restart: every service works again."""
+    person = Client(server, name, new_password())
+    patiently(person.register)
+    patiently(lambda: person.call("friend/add", {"uin": ann.uin, "greeting": "hi"}))
+    patiently(lambda: ann.call("friend/accept", {"uin": person.uin}))
+    person.send_until_acked(ann.uin, "from " + name)
+    until_there(person, ann.uin, ["from " + name])
+    until_there(ann, person.uin, ["from " + name])
+
+
+def kill_each(deployment, server, ann, ben, group):
     direct, in_group = ann.texts(ben.uin), ben.texts(group)
     for name in SERVICES:
         print("kill -9", name)
@@ -163,10 +174,11 @@ def kill_each(deployment, ann, ben, group):
         for person in (ann, ben):
             until_there(person, ben.uin if person is ann else ann.uin, direct)
             until_there(person, group, in_group)
+        newcomer(server, "after-" + name.replace("_", "-"), ann)
     for person in (ann, ben):
         assert person.resets == 0, "a reset without a restore"
-        everything = person.texts()
-        assert len(everything) == len(direct) + len(in_group), "doubled"
+        keys = [m["key"] for m in person.messages]
+        assert len(keys) == len(set(keys)), "doubled"
     print(f"{len(SERVICES)} kills, {len(direct) + len(in_group)} messages, none lost, none doubled")
     return direct
 
@@ -194,7 +206,7 @@ def main():
             links(deployment)
         keys_apart(deployment)
         by_hand(deployment, ann)
-        direct = kill_each(deployment, ann, ben, group)
+        direct = kill_each(deployment, server, ann, ben, group)
 
         print("an orderly end, and the bundle on the same data")
         ended = deployment.stop_all()

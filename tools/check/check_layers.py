@@ -1,6 +1,6 @@
 """Checks includes and bans against layers.txt. `check_layers.py [ROOT]` prints `file:line: rule: why: the line`.
 
-Rules: `layer` (a room includes only what its line allows), `sibling` (sub-rooms of x/* don't meet), `unknown` (file or
+Rules: `layer` (a room includes only what its line allows, a main.cc also what the line `main` does), `sibling` (sub-rooms of x/* don't meet), `unknown` (file or
 include of no listed room), `impl` (x/impl is for files below x), `testing` (gtest and testing/ folders are for tests),
 `quotes` (our own headers in quotes, by their full path), `own-header` (x.cc includes x.h first, which proves that x.h
 compiles alone), `ban` (a pattern outside the folders that may use it).
@@ -66,6 +66,8 @@ def complaint(layers, path, other):
             return "testing", "testing/ folders are for tests"
         if any(other.startswith(folder + "/") for folder in layers.testing):
             return None
+    if path.endswith("/main.cc") and there in layers.may.get("main", ()):
+        return None
     if not layers.allows(here, there, other):
         return "layer", f"{here} may not include {there}"
     if here == there and here in layers.closed:

@@ -10,7 +10,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERBS = ["up", "down", "status", "version", "build", "test", "sim", "bench", "fuzz", "check", "fmt", "client", "chat",
-         "backup", "restore", "doctor"]
+         "rpc", "backup", "restore", "doctor"]
 
 
 def run(*command, cwd="/", path=None):

@@ -4,7 +4,8 @@ usage: ./hongyan VERB [options]        (most verbs explain their options with --
 
 Run it
   up        build what is needed and start everything in one process: --data DIR, --port P, --listen ADDR,
-            --demo, --tls-cert FILE, --tls-key FILE, --detach, and every option of the server
+            --demo, --tls-cert FILE, --tls-key FILE, --detach, and every option of the server; with --processes
+            every service as a process of its own
   down      stop the server of a data directory [--data DIR]
   status    say whether it runs: version, pid, uptime, url [--data DIR] [--json]
   version   print the version of this checkout
@@ -14,6 +15,7 @@ Talk to it
   client    the same for scripts: register, login, send, sync, ... [--profile DIR] [--json]
 
 Look after it
+  rpc       list and call the methods of a service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
   backup    write a consistent copy of a data directory
   restore   make a data directory from a backup
   doctor    say what this machine lacks and how to get it

@@ -1,4 +1,4 @@
-# Runs the program behind one of the verbs sim, bench, client, chat, backup and restore; builds it first where it is C++.
+# Runs the program behind one of the verbs sim, bench, client, chat, rpc, backup and restore; builds it first where it is C++.
 set -euo pipefail
 . "$HY_ROOT/tools/verbs/lib.sh"
 
@@ -7,6 +7,7 @@ shift
 case $verb in
   sim) program=hongyan-sim words=() ;;
   bench) program=hongyan-bench words=() ;;
+  rpc) program=hongyan-rpc words=() ;;
   client | chat)
     command -v python3 >/dev/null || setup build
     [ "$verb" = client ] || set -- chat "$@"

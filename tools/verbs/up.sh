@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$HY_ROOT/tools/verbs/lib.sh"
 
-data=${HONGYAN_DATA:-$HY_ROOT/data} detach= help=
+data=${HONGYAN_DATA:-$HY_ROOT/data} detach= help= processes=
 unset HONGYAN_DATA  # It reaches the server as --data.
 passed=()
 while [ $# -gt 0 ]; do
@@ -14,6 +14,7 @@ while [ $# -gt 0 ]; do
       shift ;;
     --data=*) data=${1#--data=} ;;
     --detach) detach=1 ;;
+    --processes) processes=1 ;;
     --help) help=1 ;;
     *) passed+=("$1") ;;
   esac
@@ -28,6 +29,8 @@ if [ -n "$help" ]; then
 usage: ./hongyan up [--data DIR] [--port P] [--listen ADDR] [--demo] [--tls-cert FILE --tls-key FILE] [--detach] ...
   --data DIR   where everything is kept; data/ in the checkout unless told
   --detach     return when the server is ready; './hongyan down' stops it
+  --processes  every service as a process of its own, in the foreground; with --config FILE, no other option
+               (docs/processes.md)
 All other options are the server's:
 TEXT
   if [ -x "$server" ]; then
@@ -46,6 +49,26 @@ configure build -DCMAKE_BUILD_TYPE=RelWithDebInfo
 if ! has_output build bin/hongyan-server; then
   echo "hongyan: the server is not there yet (hongyan-server is not part of this build)" >&2
   exit 2
+fi
+if [ -n "$processes" ]; then
+  config=
+  case ${passed[0]:-} in
+    --config) config=${passed[1]:?--config wants a file} ;;
+    --config=*) config=${passed[0]#--config=} ;;
+    '') ;;
+    *) echo "hongyan: --processes goes with --data and --config only; settings stand in the file" >&2; exit 2 ;;
+  esac
+  [ -z "$detach" ] || { echo "hongyan: --processes stays in the foreground" >&2; exit 2; }
+  programs=(bin/hongyan-server)
+  for name in account device contact inbox group presence login friend chat group-chat message-sync web-gate long-link \
+    server-port store; do programs+=("bin/hongyan-$name"); done
+  echo "hongyan: building every service; the first time takes a few minutes"
+  build_quietly build "${programs[@]}"
+  if [ -f "$web/package.json" ]; then
+    bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
+    [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
+  fi
+  exec python3 "$HY_ROOT/tools/verbs/processes.py" "$data" ${config:+"$config"}
 fi
 [ -x "$server" ] || echo "hongyan: building the server; the first time takes a few minutes"
 build_quietly build bin/hongyan-server

@@ -91,10 +91,20 @@ TEST(Generator, writes_server_client_fake_and_table_into_the_files_package) {
   EXPECT_THAT(source, HasSubstr(".device = "));
 }
 
-TEST(Generator, a_file_without_services_still_gives_both_files) {
+TEST(Generator, a_file_without_services_still_gives_all_files) {
   const Generated out = generate("");
   ASSERT_TRUE(out.ok);
-  EXPECT_EQ(out.files.size(), 2u);
+  EXPECT_EQ(out.files.size(), 4u);
+}
+
+TEST(Generator, flags_name_every_field_of_the_request_and_what_can_be_a_word) {
+  const Generated out = with_policy("owner: 'uin'");
+  ASSERT_TRUE(out.ok) << out.error;
+  EXPECT_THAT(out.files.at("api/x.flags.pb.h"), HasSubstr("std::span<const ::hongyan::rpc::MethodFlags> s_flags();"));
+  const std::string& source = out.files.at("api/x.flags.pb.cc");
+  EXPECT_THAT(source, HasSubstr(R"({"uin", "uint64", true, false, ""})"));
+  EXPECT_THAT(source, HasSubstr(R"({"grant", "bytes", true, false, ""})"));
+  EXPECT_THAT(source, HasSubstr(R"({"many", "uint64", true, true, ""})"));
 }
 
 TEST(Generator, a_method_without_policy_and_command_does_not_compile) {
