@@ -38,6 +38,7 @@ void add_gates(Process& process, access::Presence& presence) {
   presence.add_gate(settings.web.links.gate, internal::GateClient(process.channel("web_gate")));
   presence.add_gate(settings.short_link.links.gate, internal::GateClient(process.channel("short_link")));
   presence.add_gate(settings.long_link.links.gate, internal::GateClient(process.channel("long_link")));
+  presence.add_gate(sealed_link_config(settings).links.gate, internal::GateClient(process.channel("sealed_link")));
 }
 
 }  // namespace hongyan::process

@@ -112,7 +112,9 @@ rpc::AudienceKeys Secrets::issuers(std::span<const std::string_view> names) cons
 
 access::SealKeys Secrets::seal_keys() const {
   access::SealKeys out;
-  for (const rpc::MacKey& key : keys_.find(k_seal)->second) out.push_back({.id = key.id, .secret = key.bytes});
+  const auto found = keys_.find(k_seal);
+  if (found == keys_.end()) return out;
+  for (const rpc::MacKey& key : found->second) out.push_back({.id = key.id, .secret = key.bytes});
   return out;
 }
 

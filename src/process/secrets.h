@@ -35,7 +35,7 @@ class Secrets {
   const rpc::KeyRing& ring(std::string_view purpose) const;
   rpc::AudienceKeys audiences(std::initializer_list<std::string_view> names) const;  // "inbox" -> ring "audience.inbox"
   rpc::AudienceKeys issuers(std::span<const std::string_view> names) const;          // "contact" -> ring "grant.contact"
-  // The long-lived X25519 keys of sealed links.
+  // The long-lived X25519 keys of sealed links; empty: this process has none.
   access::SealKeys seal_keys() const;
   // What the integrator's server presents: 64 hex digits.
   const std::string& server_api() const { return server_api_; }

@@ -34,6 +34,8 @@ std::vector<ServiceSpec> services() {
   // A gate makes call tickets for every data service, and checks those of presence.
   const std::vector<std::string_view> gate = {"client_ticket",  "audience.account", "audience.device",   "audience.contact",
                                               "audience.inbox", "audience.group",   "audience.presence", "audience.gate"};
+  std::vector<std::string_view> link = gate;
+  link.push_back("seal.long_link");
   return {
       {.name = "store", .keys = {"store.account", "store.device", "store.contact", "store.group", "store.inbox", "store.operator"}},
       {.name = "account", .keys = {"store.account", "audience.account", "audience.presence"}},
@@ -48,7 +50,7 @@ std::vector<ServiceSpec> services() {
       {.name = "group_chat", .keys = {}},
       {.name = "message_sync", .keys = {"snapshot"}},
       {.name = "web_gate", .keys = gate},
-      {.name = "long_link", .keys = gate},
+      {.name = "long_link", .keys = link},
       {.name = "server_port",
        .keys = {"server_api", "audience.account", "audience.device", "audience.contact", "audience.inbox", "audience.group"}},
   };
@@ -68,10 +70,12 @@ std::vector<Endpoint> endpoints() {
       {.name = "chat", .address = "127.0.0.1:7113", .audience = "", .methods = client::chat_methods(), .flags = client::chat_flags()},
       {.name = "group_chat", .address = "127.0.0.1:7114", .audience = "", .methods = client::group_chat_methods(), .flags = client::group_chat_flags()},
       {.name = "message_sync", .address = "127.0.0.1:7115", .audience = "", .methods = client::message_sync_methods(), .flags = client::message_sync_flags()},
-      // The gates' end of the ring. The short link lives on the web gate, with a door of its own for presence.
+      // The gates' end of the ring. The short link lives on the web gate, the sealed one beside the long link, each
+      // with a door of its own for presence.
       {.name = "web_gate", .address = "127.0.0.1:7121", .audience = "gate", .methods = internal::gate_methods(), .flags = internal::gate_flags()},
       {.name = "short_link", .address = "127.0.0.1:7122", .audience = "gate", .methods = internal::gate_methods(), .flags = internal::gate_flags()},
       {.name = "long_link", .address = "127.0.0.1:7123", .audience = "gate", .methods = internal::gate_methods(), .flags = internal::gate_flags()},
+      {.name = "sealed_link", .address = "127.0.0.1:7124", .audience = "gate", .methods = internal::gate_methods(), .flags = internal::gate_flags()},
   };
 }
 

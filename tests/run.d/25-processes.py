@@ -25,10 +25,10 @@ RPC = ROOT / "build/bin/hongyan-rpc"
 
 
 def settings():
-    ports = free_ports(len(ENDPOINTS) + 3)
+    ports = free_ports(len(ENDPOINTS) + 4)
     lines = ["[services]"] + [f'{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
-    web, link, server = ports[len(ENDPOINTS):]
-    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", "[server_api]", f"port = {server}",
+    web, link, sealed, server = ports[len(ENDPOINTS):]
+    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
               "[password]", "memory_mib = 8", "passes = 1",
               "[limits]", "anonymous_per_second = 1000", "anonymous_burst = 1000",
               "requests_per_second = 10000", "requests_burst = 10000"]

@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVICES = ("store", "account", "device", "contact", "inbox", "group", "presence", "login", "friend", "chat", "group_chat",
             "message_sync", "web_gate", "long_link", "server_port")
 KEYLESS = {"login", "friend", "chat", "group_chat"}
-ENDPOINTS = tuple(name for name in SERVICES if name != "server_port") + ("short_link",)
+ENDPOINTS = tuple(name for name in SERVICES if name != "server_port") + ("short_link", "sealed_link")
 READY_S = 30
 
 
