@@ -42,6 +42,7 @@ class Alone : public Surroundings {
   Env& env() override { return env_; }
   const Secrets& secrets() override { return secrets_; }
   rpc::Revocations& revocations() override { return revocations_; }
+  const rpc::PublicLimits& public_limits() override { return limits_; }
   store::Store& store(std::string_view service) override {
     secrets_.ring("store." + std::string(service));
     return store_;
@@ -52,6 +53,7 @@ class Alone : public Surroundings {
   Env& env_;
   Secrets secrets_;
   rpc::Revocations revocations_;
+  rpc::PublicLimits limits_;
   NoStore store_;
   NoChannel channel_;
 };

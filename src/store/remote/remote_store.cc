@@ -1,6 +1,7 @@
 #include "store/remote/remote_store.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "base/bytes.h"
@@ -67,19 +68,25 @@ std::vector<Result<CommitReply>> RemoteStore::commit_many(Call& call, std::vecto
   return replies;
 }
 
-// An entity at its cap of ids refuses before any work; what was refused for that alone is asked for without one.
+// An entity at its cap of ids refuses before any work; what was refused for that alone is asked for without one, with
+// what was not reached because of it.
 void RemoteStore::send_without_ids(Call& call, const std::vector<Commit>& commits, const std::vector<bool>& own_ids,
                                    Order order, CommitReplies& replies) {
-  std::vector<Commit> again;
   std::vector<size_t> places;
+  const auto refused = [&](size_t i) { return own_ids[i] && replies[i].code() == Code::overloaded; };
   for (size_t i = 0; i < replies.size(); ++i) {
-    const bool follows = order == Order::in_order && !again.empty() && replies[i].code() == Code::cancelled;
-    if (!own_ids[i] || (replies[i].code() != Code::overloaded && !follows)) continue;
-    again.push_back(commits[i]);
-    again.back().request_id.clear();
-    places.push_back(i);
+    if (refused(i) || (order == Order::in_order && !places.empty())) places.push_back(i);
   }
-  if (again.empty()) return;
+  if (places.empty()) return;
+  if (order == Order::together) {
+    places.resize(replies.size());
+    std::iota(places.begin(), places.end(), size_t{0});
+  }
+  std::vector<Commit> again;
+  for (size_t i : places) {
+    again.push_back(commits[i]);
+    if (own_ids[i]) again.back().request_id.clear();
+  }
   CommitReplies late = send_all(call, again, order);
   for (size_t i = 0; i < places.size(); ++i) replies[places[i]] = std::move(late[i]);
 }
@@ -93,12 +100,13 @@ RemoteStore::CommitReplies RemoteStore::send_all(Call& call, const std::vector<C
       continue;
     }
     wire::CommitRequest request;
-    request.set_in_order(order == Order::in_order);
+    request.set_order(static_cast<uint32_t>(order));
     for (size_t i = replies.size(), bytes = 0; i < commits.size(); ++i) {
       wire::Commit& to = *request.add_commits();
       to_wire(commits[i], to);
       bytes += to.ByteSizeLong() + 8;
-      if (bytes > k_request_bytes_max && request.commits_size() > 1) {
+      // All or none is one request, or too large for the channel.
+      if (bytes > k_request_bytes_max && request.commits_size() > 1 && order != Order::together) {
         request.mutable_commits()->RemoveLast();
         break;
       }

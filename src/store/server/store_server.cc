@@ -30,8 +30,23 @@ Status told(Status status) {
   return status;
 }
 
+Result<CommitReply> not_reached() { return Status(Code::cancelled, "store: a commit of the list did not pass"); }
+
+// All or none, and the last that was looked at is refused.
+wire::CommitResponse none_of(int count, const std::vector<std::optional<Status>>& looked_at) {
+  wire::CommitResponse response;
+  for (int i = 0; i < count; ++i) {
+    const bool this_one = static_cast<size_t>(i) + 1 == looked_at.size();
+    to_wire(this_one ? Result<CommitReply>(*looked_at.back()) : not_reached(), *response.add_results());
+  }
+  return response;
+}
+
 // Why the engine did not do all of it, where that is not the commits' own doing.
-Status cut_short(const std::vector<Result<CommitReply>>& replies) {
+Status cut_short(const std::vector<Result<CommitReply>>& replies, Order order) {
+  // Of all or none, one has a reply of its own.
+  const auto cancelled = [](const Result<CommitReply>& reply) { return reply.code() == Code::cancelled; };
+  if (order == Order::together && !std::ranges::all_of(replies, cancelled)) return {};
   for (const Result<CommitReply>& reply : replies) {
     if (reply.code() == Code::cancelled || reply.code() == Code::closed) return told(reply.status());
     // In order, what follows is cancelled because of this one.
@@ -76,6 +91,9 @@ Result<wire::CommitResponse> StoreServer::commit(Call& call, const wire::CommitR
   if (static_cast<size_t>(request.commits_size()) > k_many_max) {
     return Status(Code::too_large, "store: over 1000 commits in one call");
   }
+  if (request.order() > static_cast<uint32_t>(Order::together)) return Status(Code::unsupported, "store: unknown order");
+  const Order order = request.order() == 0 ? Order::any : static_cast<Order>(request.order());
+  const bool in_order = order != Order::any;
   // One that is refused here stands in its place; in order, it stops what follows, so that goes to no engine.
   std::vector<Commit> commits;
   std::vector<std::optional<Status>> refused;
@@ -86,12 +104,13 @@ Result<wire::CommitResponse> StoreServer::commit(Call& call, const wire::CommitR
       status = commit.status();
       if (commit.ok()) commits.push_back(std::move(*commit));
     }
-    const bool stop = !status.ok() && request.in_order();
+    const bool stop = !status.ok() && in_order;
     refused.push_back(status.ok() ? std::nullopt : std::optional(std::move(status)));
     if (stop) break;
   }
-  auto replies = store_.commit_many(call, std::move(commits), request.in_order() ? Order::in_order : Order::any);
-  TRY(cut_short(replies));
+  if (order == Order::together && !refused.empty() && refused.back()) return none_of(request.commits_size(), refused);
+  auto replies = store_.commit_many(call, std::move(commits), order);
+  TRY(cut_short(replies, order));
 
   wire::CommitResponse response;
   size_t bytes = 0;
@@ -99,10 +118,10 @@ Result<wire::CommitResponse> StoreServer::commit(Call& call, const wire::CommitR
   for (size_t i = 0; i < static_cast<size_t>(request.commits_size()); ++i) {
     wire::CommitResult& result = *response.add_results();
     if (i >= refused.size()) {
-      to_wire(Status(Code::cancelled, "store: a commit before it in the list did not pass"), result);
+      to_wire(not_reached(), result);
     } else if (refused[i]) {
-      const bool reached = !request.in_order() || replies.empty() || (replies.back().ok() && replies.back()->committed);
-      to_wire(reached ? *refused[i] : Status(Code::cancelled, "store: a commit before it in the list did not pass"), result);
+      const bool reached = !in_order || replies.empty() || (replies.back().ok() && replies.back()->committed);
+      to_wire(reached ? Result<CommitReply>(*refused[i]) : not_reached(), result);
     } else {
       const bool fits = !reply->ok() || !(*reply)->present || bytes + (*reply)->present->value.size() < k_answer_bytes_max;
       to_wire(fits ? std::move(*reply) : Result<CommitReply>(Status(Code::too_large, "store: the row in the way does not fit")), result);

@@ -87,6 +87,21 @@ TEST_F(StoreServerTest, many_in_order_whose_answer_was_lost_happen_once) {
   });
 }
 
+TEST_F(StoreServerTest, all_or_none_whose_answer_was_lost_happens_once) {
+  run([&] {
+    losing_.answers_to_lose = 1;
+    const EntityId other{.table = k_plain, .id = "f"};
+    const std::vector<Commit> commits = {{.entity = entity_, .mutations = {add("n", 1)}}, {.entity = other, .mutations = {add("n", 1)}}};
+    for (const auto& reply : store_.commit_many(call_, commits, Order::together)) EXPECT_TRUE(reply.ok() && reply->committed);
+    EXPECT_EQ(counted("n"), 1);
+    RemoteStore group(engine_.env(), engine_.channel(), engine_.identity("group", 'g'));
+    const auto foreign = group.commit_many(call_, commits, Order::together);
+    EXPECT_EQ(foreign[0].code(), Code::forbidden);
+    EXPECT_EQ(foreign[1].code(), Code::cancelled);
+    EXPECT_EQ(counted("n"), 1);
+  });
+}
+
 TEST_F(StoreServerTest, an_outcome_that_stays_unknown_until_the_deadline_is_said_to_be_unknown) {
   run([&] {
     losing_.answers_to_lose = 1'000'000;
