@@ -80,15 +80,19 @@ ssize_t repeat(State& state, int descriptor, short events, int timeout_option, A
   }
 }
 
-// Runs what may block on a thread of the pool, with its errno.
+// Runs what may block on a thread of the pool, with its errno. Handing it over is our own code,
+// whose locks are no matter of the Scope.
 template <typename Work>
 auto in_pool(State& state, Work work) {
   decltype(work()) result{};
   int error = 0;
+  void** const word = Scheduler::hook_word();
+  void* const scope = std::exchange(*word, nullptr);
   state.env->pool().run([&] {
     result = work();
     error = errno;
   });
+  *word = scope;
   errno = error;
   return result;
 }

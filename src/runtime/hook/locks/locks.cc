@@ -47,9 +47,9 @@ constexpr Duration k_pause_max = 2ms;
 void let_others_run(State& state, Duration duration) {
   Scheduler& scheduler = state.env->scheduler();
   if (scheduler.park(after(exact_now(), duration)).code() != Code::cancelled) return;
-  state.env->pool().run([&] {
+  in_pool(state, [&] {
     const timespec time{.tv_sec = 0, .tv_nsec = static_cast<long>(duration.count())};
-    raw(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
+    return raw(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &time, nullptr);
   });
 }
 
