@@ -1,8 +1,11 @@
-// Unmodified client libraries in coroutines of one thread: opens N connections to a real server, asks each a question
-// that takes the server 0.1 s, all at once, and compares with one question alone.
+// Unmodified client libraries in coroutines of one thread: opens N connections to a real server,
+// asks each a question that takes the server 0.1 s, all at once, and compares with one question
+// alone.
 //   hook-foreign LIBRARY N ADDRESS [PORT]      prints one line of JSON; exit 1: something failed
-//   LIBRARY: mariadb (ADDRESS: its socket), postgres (its directory), redis (its socket), curl (ADDRESS: a URL)
-// The calls access("/hook-begin") and access("/hook-end") mark in a trace what was done by coroutines.
+//   LIBRARY: mariadb (ADDRESS: its socket), postgres (its directory), redis (its socket), curl
+//   (ADDRESS: a URL)
+// The calls access("/hook-begin") and access("/hook-end") mark in a trace what was done by
+// coroutines.
 #include <hiredis/hiredis.h>
 #include <mysql.h>
 #include <unistd.h>
@@ -44,7 +47,9 @@ class MariaSession : public Session {
   ~MariaSession() override { mysql_close(connection_); }
   bool open() override {
     connection_ = mysql_init(nullptr);
-    return mysql_real_connect(connection_, nullptr, "root", "", nullptr, 0, path_.c_str(), 0) != nullptr || complain();
+    return mysql_real_connect(connection_, nullptr, "root", "", nullptr, 0, path_.c_str(), 0) !=
+               nullptr ||
+           complain();
   }
   bool ask() override {
     if (mysql_query(connection_, "SELECT SLEEP(0.1)") != 0) return complain();
@@ -76,9 +81,11 @@ class RedisSession : public Session {
     return context_ != nullptr && (context_->err == 0 || complain());
   }
   bool ask() override {
-    auto* reply = static_cast<redisReply*>(redisCommand(context_, "BLPOP nothing-%d 0.1", context_->fd));
+    auto* reply =
+        static_cast<redisReply*>(redisCommand(context_, "BLPOP nothing-%d 0.1", context_->fd));
     if (reply == nullptr) return complain();
-    const bool nothing = reply->type == REDIS_REPLY_NIL || (reply->type == REDIS_REPLY_ARRAY && reply->elements == 0);
+    const bool nothing = reply->type == REDIS_REPLY_NIL ||
+                         (reply->type == REDIS_REPLY_ARRAY && reply->elements == 0);
     freeReplyObject(reply);
     return nothing;
   }
@@ -161,7 +168,8 @@ std::unique_ptr<Session> make_session(const std::string& library, const std::str
 double milliseconds_of(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 // How long the loop was away from a coroutine that wants a turn each millisecond.
@@ -173,7 +181,8 @@ class Ticker {
       auto last = std::chrono::steady_clock::now();
       while (runtime::sleep(call, 1ms).ok()) {
         const auto now = std::chrono::steady_clock::now();
-        longest_ms_ = std::max(longest_ms_, std::chrono::duration<double, std::milli>(now - last).count());
+        longest_ms_ =
+            std::max(longest_ms_, std::chrono::duration<double, std::milli>(now - last).count());
         last = now;
       }
     });
@@ -219,17 +228,17 @@ Outcome measure(Env& env, const std::string& library, size_t count, const std::s
   each([](Session& session) { return session.open(); });
   for (int i = 0; i < 3; ++i) {  // The best of three: the server's first answer is slow.
     outcome.one_ms = std::min(outcome.one_ms, milliseconds_of([&] {
-      Nursery nursery(env.scheduler());
-      nursery.spawn(
-          "foreign",
-          [&] {
-            runtime::hook::Scope scope(env, background_call(env, 30s));
-            if (!sessions[0]->ask()) ++outcome.failures;
-          },
-          runtime::StackSize::large);
-      Call call = background_call(env, 60s);
-      (void)nursery.join(call);
-    }));
+                                Nursery nursery(env.scheduler());
+                                nursery.spawn(
+                                    "foreign",
+                                    [&] {
+                                      runtime::hook::Scope scope(env, background_call(env, 30s));
+                                      if (!sessions[0]->ask()) ++outcome.failures;
+                                    },
+                                    runtime::StackSize::large);
+                                Call call = background_call(env, 60s);
+                                (void)nursery.join(call);
+                              }));
   }
   Ticker ticker(env);
   outcome.all_ms = milliseconds_of([&] { each([](Session& session) { return session.ask(); }); });
@@ -255,10 +264,12 @@ int run(const std::string& library, size_t count, const std::string& address) {
     outcome = measure(*env, library, count, address);
     access("/hook-end", F_OK);
   });
-  std::printf("{\"library\": \"%s\", \"sessions\": %zu, \"one_ms\": %.1f, \"all_ms\": %.1f, \"ratio\": %.2f, "
-              "\"longest_turn_ms\": %.1f, \"failures\": %zu}\n",
-              library.c_str(), count, outcome.one_ms, outcome.all_ms, outcome.all_ms / outcome.one_ms,
-              outcome.longest_turn_ms, outcome.failures);
+  std::printf(
+      "{\"library\": \"%s\", \"sessions\": %zu, \"one_ms\": %.1f, \"all_ms\": %.1f, \"ratio\": "
+      "%.2f, "
+      "\"longest_turn_ms\": %.1f, \"failures\": %zu}\n",
+      library.c_str(), count, outcome.one_ms, outcome.all_ms, outcome.all_ms / outcome.one_ms,
+      outcome.longest_turn_ms, outcome.failures);
   return outcome.failures == 0 ? 0 : 1;
 }
 

@@ -1,5 +1,5 @@
-// What libc's functions do inside a Scope, seen as a library sees them, on real sockets and files. Built three times:
-// with shared libraries, -static and -static-pie.
+// What libc's functions do inside a Scope, seen as a library sees them, on real sockets and files.
+// Built three times: with shared libraries, -static and -static-pie.
 #include "runtime/hook/hook.h"
 
 #include <arpa/inet.h>
@@ -35,20 +35,21 @@ using runtime::hook::Scope;
 using namespace std::chrono_literals;
 
 double milliseconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start)
+      .count();
 }
 
 class HookTest : public ::testing::Test {
  protected:
-  HookTest() {
-    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair_), 0);
-  }
+  HookTest() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair_), 0); }
   ~HookTest() override {
     close(pair_[0]);
     close(pair_[1]);
   }
 
-  void run(const std::function<void()>& body) { runtime::run_to_end(env_->scheduler(), "test", body); }
+  void run(const std::function<void()>& body) {
+    runtime::run_to_end(env_->scheduler(), "test", body);
+  }
   // Runs them as coroutines in Scopes of `limit`, at once.
   void together(std::vector<std::function<void()>> bodies, runtime::Duration limit = 30s) {
     run([&] {
@@ -66,7 +67,9 @@ class HookTest : public ::testing::Test {
       EXPECT_TRUE(nursery.join(call).ok());
     });
   }
-  void alone(const std::function<void()>& body, runtime::Duration limit = 30s) { together({body}, limit); }
+  void alone(const std::function<void()>& body, runtime::Duration limit = 30s) {
+    together({body}, limit);
+  }
 
   void set_timeout(int descriptor, int option, std::chrono::microseconds time) {
     const timeval value{.tv_sec = 0, .tv_usec = time.count()};
@@ -201,8 +204,10 @@ TEST_F(HookTest, a_blocking_send_sends_all) {
   const std::string bytes(3'000'000, 'x');
   size_t received = 0;
   together({[&] {
-              EXPECT_EQ(send(pair_[1], bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
-              EXPECT_EQ(write(pair_[1], bytes.data(), bytes.size()), static_cast<ssize_t>(bytes.size()));
+              EXPECT_EQ(send(pair_[1], bytes.data(), bytes.size(), 0),
+                        static_cast<ssize_t>(bytes.size()));
+              EXPECT_EQ(write(pair_[1], bytes.data(), bytes.size()),
+                        static_cast<ssize_t>(bytes.size()));
               iovec parts[3] = {{const_cast<char*>(bytes.data()), 1'000'000},
                                 {nullptr, 0},
                                 {const_cast<char*>(bytes.data()), 2'000'000}};
@@ -279,7 +284,8 @@ TEST_F(HookTest, poll_select_and_epoll_wait_for_what_comes_first) {
               FD_SET(pair_[0], &readable);
               FD_SET(other[0], &readable);
               timeval time{.tv_sec = 10, .tv_usec = 0};
-              EXPECT_EQ(select(std::max(pair_[0], other[0]) + 1, &readable, nullptr, nullptr, &time), 1);
+              EXPECT_EQ(
+                  select(std::max(pair_[0], other[0]) + 1, &readable, nullptr, nullptr, &time), 1);
               EXPECT_FALSE(FD_ISSET(pair_[0], &readable));
               EXPECT_TRUE(FD_ISSET(other[0], &readable));
               EXPECT_LT(time.tv_sec, 10);
@@ -354,7 +360,8 @@ TEST_F(HookTest, connect_waits_for_room_in_the_queue_of_a_local_listener) {
   int connected = 0;
   const auto client = [&] {
     const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
-    EXPECT_EQ(connect(descriptor, reinterpret_cast<sockaddr*>(&address), bytes), 0) << strerror(errno);
+    EXPECT_EQ(connect(descriptor, reinterpret_cast<sockaddr*>(&address), bytes), 0)
+        << strerror(errno);
     ++connected;
     close(descriptor);
   };
@@ -494,31 +501,39 @@ TEST_F(HookTest, files_are_read_and_written_on_the_pool) {
 TEST_F(HookTest, names_are_looked_up_on_the_pool) {
   bool done = false;
   int turns = 0;
-  together({[&] {
-              addrinfo* found = nullptr;
-              const addrinfo hints{.ai_flags = 0, .ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_protocol = 0,
-                                   .ai_addrlen = 0, .ai_addr = nullptr, .ai_canonname = nullptr, .ai_next = nullptr};
-              EXPECT_EQ(getaddrinfo("localhost", "80", &hints, &found), 0);
-              EXPECT_GT(turns, 0);
-              ASSERT_NE(found, nullptr);
-              EXPECT_EQ(reinterpret_cast<sockaddr_in*>(found->ai_addr)->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
-              freeaddrinfo(found);
+  together(
+      {[&] {
+         addrinfo* found = nullptr;
+         const addrinfo hints{.ai_flags = 0,
+                              .ai_family = AF_INET,
+                              .ai_socktype = SOCK_STREAM,
+                              .ai_protocol = 0,
+                              .ai_addrlen = 0,
+                              .ai_addr = nullptr,
+                              .ai_canonname = nullptr,
+                              .ai_next = nullptr};
+         EXPECT_EQ(getaddrinfo("localhost", "80", &hints, &found), 0);
+         EXPECT_GT(turns, 0);
+         ASSERT_NE(found, nullptr);
+         EXPECT_EQ(reinterpret_cast<sockaddr_in*>(found->ai_addr)->sin_addr.s_addr,
+                   htonl(INADDR_LOOPBACK));
+         freeaddrinfo(found);
 
-              const hostent* host = gethostbyname("localhost");
-              ASSERT_NE(host, nullptr);
-              EXPECT_EQ(*reinterpret_cast<in_addr_t*>(host->h_addr_list[0]), htonl(INADDR_LOOPBACK));
-              hostent into{};
-              hostent* result = nullptr;
-              int error = 0;
-              char buffer[2000];
-              EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, sizeof(buffer), &result, &error), 0);
-              EXPECT_EQ(result, &into);
-              EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, 1, &result, &error), ERANGE);
-              done = true;
-            },
-            [&] {
-              for (; !done; ++turns) env_->scheduler().yield();
-            }});
+         const hostent* host = gethostbyname("localhost");
+         ASSERT_NE(host, nullptr);
+         EXPECT_EQ(*reinterpret_cast<in_addr_t*>(host->h_addr_list[0]), htonl(INADDR_LOOPBACK));
+         hostent into{};
+         hostent* result = nullptr;
+         int error = 0;
+         char buffer[2000];
+         EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, sizeof(buffer), &result, &error), 0);
+         EXPECT_EQ(result, &into);
+         EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, 1, &result, &error), ERANGE);
+         done = true;
+       },
+       [&] {
+         for (; !done; ++turns) env_->scheduler().yield();
+       }});
 }
 
 TEST_F(HookTest, a_coroutine_has_variables_of_its_own) {

@@ -1,5 +1,6 @@
-// Files that a service serves over RPC, used by libc's functions in coroutines and on other threads, and, where it is
-// installed, by an unmodified LevelDB, whose own thread compacts them meanwhile.
+// Files that a service serves over RPC, used by libc's functions in coroutines and on other
+// threads, and, where it is installed, by an unmodified LevelDB, whose own thread compacts them
+// meanwhile.
 #include "runtime/hook/mount.h"
 
 #include <dirent.h>
@@ -199,8 +200,12 @@ TEST_F(MountTest, paths_outside_of_the_prefix_are_the_kernels) {
 }
 
 #ifdef HAVE_LEVELDB
-std::string key_of(int writer, int number) { return std::to_string(writer) + "/" + std::to_string(number * 7919 % 100'000); }
-std::string value_of(int number) { return std::string(100, static_cast<char>('a' + number % 26)) + std::to_string(number); }
+std::string key_of(int writer, int number) {
+  return std::to_string(writer) + "/" + std::to_string(number * 7919 % 100'000);
+}
+std::string value_of(int number) {
+  return std::string(100, static_cast<char>('a' + number % 26)) + std::to_string(number);
+}
 
 std::unique_ptr<leveldb::DB> open_database() {
   leveldb::Options options;
@@ -244,32 +249,37 @@ TEST_F(MountTest, an_unmodified_leveldb_runs_on_files_served_over_rpc) {
       }
     }
   };
-  // The loop's other coroutines have their turns while the writers wait for files, locks and each other.
+  // The loop's other coroutines have their turns while the writers wait for files, locks and each
+  // other.
   double longest_ms = 0;
   const auto watch = [&] {
     auto last = std::chrono::steady_clock::now();
     while (ready <= k_writers) {
       usleep(500);
       const auto now = std::chrono::steady_clock::now();
-      longest_ms = std::max(longest_ms, std::chrono::duration<double, std::milli>(now - last).count());
+      longest_ms =
+          std::max(longest_ms, std::chrono::duration<double, std::milli>(now - last).count());
       last = now;
     }
   };
-  std::vector<std::function<void()>> bodies{open_all, watch, [&] {
-    while (ready < k_writers) usleep(1000);
-    read_all();
-    database.reset();  // Waits for its thread.
-    database = open_database();
-    read_all();
-    std::string files;
-    EXPECT_TRUE(database->GetProperty("leveldb.stats", &files));
-    database.reset();
-    ++ready;
-  }};
-  for (int writer = 0; writer < k_writers; ++writer) bodies.push_back([&, writer] { write_all(writer); });
+  std::vector<std::function<void()>> bodies{
+      open_all, watch, [&] {
+        while (ready < k_writers) usleep(1000);
+        read_all();
+        database.reset();  // Waits for its thread.
+        database = open_database();
+        read_all();
+        std::string files;
+        EXPECT_TRUE(database->GetProperty("leveldb.stats", &files));
+        database.reset();
+        ++ready;
+      }};
+  for (int writer = 0; writer < k_writers; ++writer)
+    bodies.push_back([&, writer] { write_all(writer); });
   together(std::move(bodies));
 
-  std::printf("leveldb: %zu calls, %zu syncs, longest turn of the loop %.1f ms\n", files_.calls(), files_.syncs(), longest_ms);
+  std::printf("leveldb: %zu calls, %zu syncs, longest turn of the loop %.1f ms\n", files_.calls(),
+              files_.syncs(), longest_ms);
   EXPECT_TRUE(files_.has("/db/CURRENT"));
   EXPECT_GT(files_.calls(), 8'000u);
   EXPECT_GE(files_.syncs(), 16u);

@@ -41,7 +41,8 @@ bool MemoryFiles::has_children(const std::string& path) const {
 Result<FileReply> MemoryFiles::open(Call&, const FileRequest& request) {
   ++calls_;
   const auto parent = files_.find(parent_of(request.path()));
-  if (parent == files_.end() || !parent->second->directory) return Status(Code::not_found, "no such directory");
+  if (parent == files_.end() || !parent->second->directory)
+    return Status(Code::not_found, "no such directory");
   auto found = files_.find(request.path());
   if (found == files_.end()) {
     if (!request.create()) return Status(Code::not_found, request.path());
@@ -72,7 +73,8 @@ Result<FileReply> MemoryFiles::read(Call&, const FileRequest& request) {
 
 Result<FileReply> MemoryFiles::write(Call&, const FileRequest& request) {
   File* file = TRY(by_handle(request));
-  if (request.offset() > k_file_bytes_max || request.bytes().size() > k_file_bytes_max - request.offset())
+  if (request.offset() > k_file_bytes_max ||
+      request.bytes().size() > k_file_bytes_max - request.offset())
     return Status(Code::no_space, "too long");
   if (file->bytes.size() < request.offset() + request.bytes().size())
     file->bytes.resize(request.offset() + request.bytes().size());
@@ -117,7 +119,8 @@ Result<FileReply> MemoryFiles::status(Call&, const FileRequest& request) {
 
 Result<FileReply> MemoryFiles::lock(Call&, const FileRequest& request) {
   File* file = TRY(by_handle(request));
-  if (file->locked_by != 0 && file->locked_by != request.handle()) return Status(Code::busy, "held by another");
+  if (file->locked_by != 0 && file->locked_by != request.handle())
+    return Status(Code::busy, "held by another");
   file->locked_by = request.handle();
   return FileReply();
 }
@@ -157,7 +160,8 @@ Result<FileReply> MemoryFiles::make_directory(Call&, const FileRequest& request)
 Result<FileReply> MemoryFiles::remove_directory(Call&, const FileRequest& request) {
   ++calls_;
   const auto found = files_.find(request.path());
-  if (found == files_.end() || !found->second->directory) return Status(Code::not_found, request.path());
+  if (found == files_.end() || !found->second->directory)
+    return Status(Code::not_found, request.path());
   if (has_children(request.path())) return Status(Code::conflict, "not empty");
   files_.erase(found);
   return FileReply();
@@ -169,7 +173,8 @@ Result<FileReply> MemoryFiles::list(Call&, const FileRequest& request) {
   FileReply reply;
   const std::string prefix = request.path() == "/" ? "/" : request.path() + "/";
   for (const auto& [path, file] : files_) {
-    if (path.starts_with(prefix) && path != prefix && path.find('/', prefix.size()) == std::string::npos)
+    if (path.starts_with(prefix) && path != prefix &&
+        path.find('/', prefix.size()) == std::string::npos)
       reply.add_names(path.substr(prefix.size()));
   }
   return reply;
@@ -177,7 +182,8 @@ Result<FileReply> MemoryFiles::list(Call&, const FileRequest& request) {
 
 // --- the caller's side ---
 
-Result<uint64_t> RemoteFiles::open(Call& call, const std::string& path, runtime::hook::OpenFlags flags) {
+Result<uint64_t> RemoteFiles::open(Call& call, const std::string& path,
+                                   runtime::hook::OpenFlags flags) {
   FileRequest request = about(path);
   request.set_create(flags.create);
   request.set_exclusive(flags.exclusive);
@@ -213,20 +219,28 @@ Status RemoteFiles::truncate(Call& call, uint64_t handle, uint64_t bytes) {
   return client_.truncate(call, request).status();
 }
 
-Status RemoteFiles::sync(Call& call, uint64_t handle) { return client_.sync(call, about(handle)).status(); }
+Status RemoteFiles::sync(Call& call, uint64_t handle) {
+  return client_.sync(call, about(handle)).status();
+}
 
 Result<runtime::hook::FileStatus> RemoteFiles::status(Call& call, uint64_t handle) {
   const FileReply reply = TRY(client_.status(call, about(handle)));
-  return runtime::hook::FileStatus{.directory = reply.directory(), .bytes = reply.size(), .modified_ms = 0};
+  return runtime::hook::FileStatus{
+      .directory = reply.directory(), .bytes = reply.size(), .modified_ms = 0};
 }
 
 Result<runtime::hook::FileStatus> RemoteFiles::status(Call& call, const std::string& path) {
   const FileReply reply = TRY(client_.status(call, about(path)));
-  return runtime::hook::FileStatus{.directory = reply.directory(), .bytes = reply.size(), .modified_ms = 0};
+  return runtime::hook::FileStatus{
+      .directory = reply.directory(), .bytes = reply.size(), .modified_ms = 0};
 }
 
-Status RemoteFiles::lock(Call& call, uint64_t handle, bool) { return client_.lock(call, about(handle)).status(); }
-Status RemoteFiles::unlock(Call& call, uint64_t handle) { return client_.unlock(call, about(handle)).status(); }
+Status RemoteFiles::lock(Call& call, uint64_t handle, bool) {
+  return client_.lock(call, about(handle)).status();
+}
+Status RemoteFiles::unlock(Call& call, uint64_t handle) {
+  return client_.unlock(call, about(handle)).status();
+}
 
 Status RemoteFiles::rename(Call& call, const std::string& from, const std::string& to) {
   FileRequest request = about(from);
@@ -234,7 +248,9 @@ Status RemoteFiles::rename(Call& call, const std::string& from, const std::strin
   return client_.rename(call, request).status();
 }
 
-Status RemoteFiles::remove(Call& call, const std::string& path) { return client_.remove(call, about(path)).status(); }
+Status RemoteFiles::remove(Call& call, const std::string& path) {
+  return client_.remove(call, about(path)).status();
+}
 Status RemoteFiles::make_directory(Call& call, const std::string& path) {
   return client_.make_directory(call, about(path)).status();
 }

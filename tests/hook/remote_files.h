@@ -1,4 +1,5 @@
-// Both sides of files over RPC, for tests: a service that keeps files in memory, and the FileService that calls it.
+// Both sides of files over RPC, for tests: a service that keeps files in memory, and the
+// FileService that calls it.
 #pragma once
 
 #include <map>
@@ -45,7 +46,8 @@ class MemoryFiles : public rpc::testing::FilesService {
   Result<File*> by_handle(const FileRequest& request);
   bool has_children(const std::string& path) const;
 
-  std::map<std::string, std::shared_ptr<File>> files_{{"/", std::make_shared<File>(File{.bytes = {}, .directory = true})}};
+  std::map<std::string, std::shared_ptr<File>> files_{
+      {"/", std::make_shared<File>(File{.bytes = {}, .directory = true})}};
   std::map<uint64_t, std::shared_ptr<File>> handles_;
   uint64_t last_handle_ = 0;
   size_t calls_ = 0;
@@ -56,7 +58,8 @@ class RemoteFiles : public runtime::hook::FileService {
  public:
   explicit RemoteFiles(rpc::Channel& channel) : client_(channel) {}
 
-  Result<uint64_t> open(Call& call, const std::string& path, runtime::hook::OpenFlags flags) override;
+  Result<uint64_t> open(Call& call, const std::string& path,
+                        runtime::hook::OpenFlags flags) override;
   void close(Call& call, uint64_t handle) override;
   Result<std::string> read(Call& call, uint64_t handle, uint64_t offset, size_t bytes) override;
   Status write(Call& call, uint64_t handle, uint64_t offset, std::string_view bytes) override;

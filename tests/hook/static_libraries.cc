@@ -1,4 +1,5 @@
-// What static libraries of fmt and toml++ would hold, which Debian does not have. Their own sources are these lines.
+// What static libraries of fmt and toml++ would hold, which Debian does not have. Their own sources
+// are these lines.
 #define TOML_HEADER_ONLY 0
 #define TOML_IMPLEMENTATION
 #include <fmt/format-inl.h>

@@ -132,8 +132,7 @@ msghdr message_of(const iovec* parts, int count) {
 ssize_t read_any(int descriptor, const iovec* parts, int count) {
   if (served::is_served(descriptor)) return served::read(descriptor, parts, count);
   State* state = active();
-  if (state == nullptr || total(parts, count) == 0)
-    return raw(SYS_readv, descriptor, parts, count);
+  if (state == nullptr || total(parts, count) == 0) return raw(SYS_readv, descriptor, parts, count);
   msghdr message = message_of(parts, count);
   const ssize_t got = receive_message(*state, descriptor, &message, 0);
   if (got >= 0 || errno != ENOTSOCK) return got;
@@ -181,9 +180,9 @@ int rename_at(int from_directory, const char* from, int to_directory, const char
 
 int remove_at(int directory, const char* path, int flags) {
   if (at_here(directory, path) && served::is_served(path))
-    return (flags & AT_REMOVEDIR) != 0 ? served::remove_directory(path)
-                                       : served::remove_file(path);
-  return static_cast<int>(on_pool_if_active([&] { return raw(SYS_unlinkat, directory, path, flags); }));
+    return (flags & AT_REMOVEDIR) != 0 ? served::remove_directory(path) : served::remove_file(path);
+  return static_cast<int>(
+      on_pool_if_active([&] { return raw(SYS_unlinkat, directory, path, flags); }));
 }
 
 int open_at(int directory, const char* path, int flags, mode_t mode) {
@@ -194,7 +193,7 @@ int open_at(int directory, const char* path, int flags, mode_t mode) {
 
 // Only there when a file may be made.
 mode_t mode_of(int flags, va_list list) {
-  const bool given = (flags & (O_CREAT | O_TMPFILE)) != 0;
+  const bool given = (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE;
   return given ? static_cast<mode_t>(va_arg(list, unsigned)) : 0;
 }
 
@@ -362,7 +361,7 @@ int fcntl64(int descriptor, int command, ...) {
 }
 int flock(int descriptor, int operation) noexcept {
   if (served::is_served(descriptor)) {
-    const int type = (operation & LOCK_UN) != 0 ? F_UNLCK
+    const int type = (operation & LOCK_UN) != 0   ? F_UNLCK
                      : (operation & LOCK_SH) != 0 ? F_RDLCK
                                                   : F_WRLCK;
     return served::lock(descriptor, type);
@@ -417,7 +416,8 @@ int lstat64(const char* path, struct stat64* into) noexcept {
 int access(const char* path, int mode) noexcept {
   struct stat status {};
   if (served::is_served(path)) return served::status(path, &status);
-  return static_cast<int>(on_pool_if_active([&] { return raw(SYS_faccessat, AT_FDCWD, path, mode); }));
+  return static_cast<int>(
+      on_pool_if_active([&] { return raw(SYS_faccessat, AT_FDCWD, path, mode); }));
 }
 
 int rename(const char* from, const char* to) noexcept {
@@ -437,14 +437,16 @@ int remove(const char* path) noexcept {
 }
 int mkdir(const char* path, mode_t mode) noexcept {
   if (served::is_served(path)) return served::make_directory(path);
-  return static_cast<int>(on_pool_if_active([&] { return raw(SYS_mkdirat, AT_FDCWD, path, mode); }));
+  return static_cast<int>(
+      on_pool_if_active([&] { return raw(SYS_mkdirat, AT_FDCWD, path, mode); }));
 }
 
 void* mmap(void* address, size_t bytes, int protection, int flags, int descriptor,
            off_t offset) noexcept {
   if (descriptor >= 0 && (flags & MAP_ANONYMOUS) == 0 && served::is_served(descriptor))
     return served::map(address, bytes, protection, flags, descriptor, offset);
-  return reinterpret_cast<void*>(raw(SYS_mmap, address, bytes, protection, flags, descriptor, offset));
+  return reinterpret_cast<void*>(
+      raw(SYS_mmap, address, bytes, protection, flags, descriptor, offset));
 }
 void* mmap64(void* address, size_t bytes, int protection, int flags, int descriptor,
              off64_t offset) noexcept {

@@ -19,7 +19,8 @@ constexpr Duration k_ask_again = 2ms;
 
 Scope::Scope(Env& env, const Call& call) : state_(new State) {
   void** word = Scheduler::hook_word();
-  const bool in_a_coroutine_of_this_env = word != nullptr && &Scheduler::current() == &env.scheduler();
+  const bool in_a_coroutine_of_this_env =
+      word != nullptr && &Scheduler::current() == &env.scheduler();
   CHECK(in_a_coroutine_of_this_env);
   state_->env = &env;
   state_->readiness = env.readiness();

@@ -189,7 +189,9 @@ int enter(std::shared_ptr<OpenFile> file, int descriptor) {
   return descriptor;
 }
 
-int placeholder() { return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0)); }
+int placeholder() {
+  return static_cast<int>(raw(SYS_openat, AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0));
+}
 
 Status read_parts(Call& call, OpenFile& file, const iovec* parts, int count, uint64_t offset,
                   size_t& done) {
@@ -280,10 +282,11 @@ int open(const char* path, int flags, mode_t) {
   const OpenFlags wanted{.create = (flags & O_CREAT) != 0,
                          .exclusive = (flags & O_CREAT) != 0 && (flags & O_EXCL) != 0,
                          .truncate = (flags & O_TRUNC) != 0};
-  const int opened = about(path, [&](Call& call, FileService& service, std::string inner) -> Status {
-    file->handle = TRY(service.open(call, inner, wanted));
-    return {};
-  });
+  const int opened =
+      about(path, [&](Call& call, FileService& service, std::string inner) -> Status {
+        file->handle = TRY(service.open(call, inner, wanted));
+        return {};
+      });
   if (opened != 0) return -1;
   file->mount = mount;
   file->flags = flags & (O_ACCMODE | O_APPEND | O_NONBLOCK);
@@ -362,7 +365,8 @@ ssize_t read(int descriptor, const iovec* parts, int count) {
 ssize_t write(int descriptor, const iovec* parts, int count) {
   const std::shared_ptr<OpenFile> file = file_of(descriptor);
   if (file == nullptr) return errno = EBADF, -1;
-  const ssize_t done = write_at(descriptor, parts, count, static_cast<off_t>(file->position.load()));
+  const ssize_t done =
+      write_at(descriptor, parts, count, static_cast<off_t>(file->position.load()));
   if (done > 0) file->position += static_cast<uint64_t>(done);
   return done;
 }
@@ -483,7 +487,8 @@ void* map(void* address, size_t bytes, int protection, int flags, int descriptor
   void* const memory = reinterpret_cast<void*>(start);
   if (memory == MAP_FAILED) return memory;
   const iovec part{.iov_base = memory, .iov_len = bytes};
-  if (read_at(descriptor, &part, 1, offset) >= 0 && raw(SYS_mprotect, memory, bytes, protection) == 0)
+  if (read_at(descriptor, &part, 1, offset) >= 0 &&
+      raw(SYS_mprotect, memory, bytes, protection) == 0)
     return memory;
   const int error = errno;
   raw(SYS_munmap, memory, bytes);

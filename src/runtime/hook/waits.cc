@@ -14,7 +14,7 @@ namespace hongyan::runtime::hook {
 namespace {
 
 constexpr int64_t k_seconds_max = 1'000'000'000;  // As good as never, and no overflow.
-constexpr size_t k_mask_bytes = 8;              // Of a signal mask, as the kernel counts.
+constexpr size_t k_mask_bytes = 8;                // Of a signal mask, as the kernel counts.
 
 Time from_now(const timespec* time) {
   if (time == nullptr || time->tv_sec >= k_seconds_max) return k_never;
@@ -28,7 +28,9 @@ timespec spec_of(Duration duration) {
           .tv_nsec = static_cast<long>((duration % 1s).count())};
 }
 
-bool zero(const timespec* time) { return time != nullptr && time->tv_sec == 0 && time->tv_nsec == 0; }
+bool zero(const timespec* time) {
+  return time != nullptr && time->tv_sec == 0 && time->tv_nsec == 0;
+}
 
 // Asks until there is an answer or the limit has come: `ask` never waits and gives 0 for no answer.
 template <typename Ask, typename Interests>
@@ -176,8 +178,9 @@ int pselect(int count, fd_set* read, fd_set* write, fd_set* except, const timesp
 int select(int count, fd_set* read, fd_set* write, fd_set* except, timeval* timeout) {
   if (timeout == nullptr) return pselect(count, read, write, except, nullptr, nullptr);
   if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return errno = EINVAL, -1;
-  const timespec time = spec_of(std::chrono::seconds(std::min<int64_t>(timeout->tv_sec, k_seconds_max)) +
-                                std::chrono::microseconds(timeout->tv_usec));
+  const timespec time =
+      spec_of(std::chrono::seconds(std::min<int64_t>(timeout->tv_sec, k_seconds_max)) +
+              std::chrono::microseconds(timeout->tv_usec));
   const Time start = exact_now();
   const int answer = pselect(count, read, write, except, &time, nullptr);
   // Linux writes back what was left, and some libraries count on it.
@@ -192,11 +195,11 @@ int epoll_pwait(int set, epoll_event* events, int space, int timeout, const sigs
   State* state = active();
   if (state == nullptr || timeout == 0)
     return static_cast<int>(raw(SYS_epoll_pwait, set, events, space, timeout, mask, k_mask_bytes));
-  const Time limit =
-      timeout < 0 ? k_never : after(exact_now(), std::chrono::milliseconds(timeout));
+  const Time limit = timeout < 0 ? k_never : after(exact_now(), std::chrono::milliseconds(timeout));
   const Interest interest{.descriptor = set, .events = POLLIN};
   return static_cast<int>(ask_until(
-      *state, limit, [&] { return raw(SYS_epoll_pwait, set, events, space, 0, mask, k_mask_bytes); },
+      *state, limit,
+      [&] { return raw(SYS_epoll_pwait, set, events, space, 0, mask, k_mask_bytes); },
       [&] { return std::span(&interest, 1); }));
 }
 

@@ -14,8 +14,8 @@ namespace {
 // Taken from the kernel at once; there is no limit to how many are taken in a turn.
 constexpr int k_events_max = 128;
 // poll(2) and epoll use the same bits for these; others are not passed on.
-constexpr uint32_t k_bits =
-    EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDNORM | EPOLLRDBAND | EPOLLWRNORM | EPOLLWRBAND | EPOLLRDHUP;
+constexpr uint32_t k_bits = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDNORM | EPOLLRDBAND |
+                            EPOLLWRNORM | EPOLLWRBAND | EPOLLRDHUP;
 
 }  // namespace
 

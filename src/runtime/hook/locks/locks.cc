@@ -23,16 +23,16 @@ decltype(pthread_cond_timedwait) __real_pthread_cond_timedwait;
 #define HOOKED(name) name
 // Looked up once: a mutex is locked often. glibc has two generations of conditions, and the search
 // without a version may find the older.
-#define REAL(name, version)                                           \
-  ([] {                                                               \
-    static constinit std::atomic<void*> found{nullptr};               \
-    void* real = found.load(std::memory_order_relaxed);               \
-    if (real == nullptr) {                                            \
-      real = dlvsym(RTLD_NEXT, #name, version);                       \
-      if (real == nullptr) real = dlsym(RTLD_NEXT, #name);            \
-      found.store(real, std::memory_order_relaxed);                   \
-    }                                                                 \
-    return reinterpret_cast<decltype(&name)>(real);                   \
+#define REAL(name, version)                                \
+  ([] {                                                    \
+    static constinit std::atomic<void*> found{nullptr};    \
+    void* real = found.load(std::memory_order_relaxed);    \
+    if (real == nullptr) {                                 \
+      real = dlvsym(RTLD_NEXT, #name, version);            \
+      if (real == nullptr) real = dlsym(RTLD_NEXT, #name); \
+      found.store(real, std::memory_order_relaxed);        \
+    }                                                      \
+    return reinterpret_cast<decltype(&name)>(real);        \
   }())
 #endif
 
@@ -98,8 +98,8 @@ int HOOKED(pthread_cond_timedwait)(pthread_cond_t* condition, pthread_mutex_t* m
   if (error != 0) return error;
   timespec now{};
   clock_gettime(CLOCK_REALTIME, &now);
-  const bool over = now.tv_sec > until->tv_sec ||
-                    (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
+  const bool over =
+      now.tv_sec > until->tv_sec || (now.tv_sec == until->tv_sec && now.tv_nsec >= until->tv_nsec);
   return over ? ETIMEDOUT : 0;
 }
 
