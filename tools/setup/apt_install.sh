@@ -3,13 +3,20 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 
-# None of our packages has a service; should one bring a dependency that does, policy-rc.d keeps it from starting.
+# A package may bring a service (postgresql). policy-rc.d keeps it from starting now; what it has enabled is disabled
+# again below, so it does not start with the machine either. Services that were there before are left as they are.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
   trap 'rm -f $policy' EXIT
   printf '#!/bin/sh\nexit 101\n' > $policy
   chmod 755 $policy
 fi
+
+enabled() { find /etc/systemd/system -path '*.wants/*' -type l -printf '%f\n' 2>/dev/null | sort -u; }
+# Names of /etc/init.d that some runlevel starts.
+starting() { find /etc/rc[2-5].d -name 'S*' -printf '%f\n' 2>/dev/null | sed 's/^S[0-9]*//' | sort -u; }
+enabled_before=$(enabled)
+starting_before=$(starting)
 
 install() { apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"; }
 
@@ -20,3 +27,10 @@ else
   # A list from last month names versions that the mirror has dropped.
   install "$@" || { apt-get update && install "$@"; }
 fi
+
+for unit in $(comm -13 <(echo "$enabled_before") <(enabled)); do
+  deb-systemd-helper disable "$unit"
+done
+for name in $(comm -13 <(echo "$starting_before") <(starting)); do
+  update-rc.d "$name" disable
+done

@@ -27,7 +27,9 @@ class Coroutine : public Fiber, public Timer {
   bool cancellable = true;  // While parked: whether cancel() ends the wait.
   Code outcome = Code::ok;  // Of the last wait.
 
-  Stack stack;  // Empty before the first run.
+  StackSize stack_size = StackSize::normal;
+  void* hook_word = nullptr;    // Scheduler::hook_word().
+  Stack stack;                  // Empty before the first run.
   Fiber* resumed_by = nullptr;  // Where a wait goes: the loop, or who called spawn_now().
 
   Link run_link{.owner = this};   // In the run queue.

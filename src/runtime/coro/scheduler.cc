@@ -76,6 +76,7 @@ struct Scheduler::Impl {
   Scheduler& self;
   Poller& poller;
   StackPool stacks{k_stack_bytes};
+  StackPool large_stacks{k_large_stack_bytes};
   Fiber loop_fiber;
   ThreadState thread;
   RingHead turn_ends;
@@ -96,6 +97,9 @@ struct Scheduler::Impl {
   bool anything_posted() {
     std::lock_guard lock(posted_mutex);
     return !posted.empty();
+  }
+  StackPool& stacks_of(const Coroutine* coroutine) {
+    return coroutine->stack_size == StackSize::large ? large_stacks : stacks;
   }
   bool ready() { return !run_queue.empty() || anything_posted(); }
 
@@ -147,7 +151,7 @@ struct Scheduler::Impl {
   // coroutine, which keeps its turn.
   bool resume(Coroutine* coroutine) {
     if (coroutine->stack.low == nullptr) {
-      coroutine->stack = stacks.take();
+      coroutine->stack = stacks_of(coroutine).take();
       prepare_fiber(*coroutine, thread, coroutine->stack, &Scheduler::coroutine_main);
     }
     coroutine->state = Coroutine::State::running;
@@ -182,7 +186,7 @@ struct Scheduler::Impl {
     coroutine->all_link.unlink();
     if (coroutine->stack.low != nullptr) {
       drop_fiber(*coroutine);
-      stacks.give_back(std::exchange(coroutine->stack, {}));
+      stacks_of(coroutine).give_back(std::exchange(coroutine->stack, {}));
     }
     --live;
     return std::unique_ptr<Coroutine>(coroutine);
@@ -199,6 +203,8 @@ struct Scheduler::Impl {
     spare.pop_back();
     coroutine->state = Coroutine::State::runnable;
     coroutine->cancelled = false;
+    coroutine->hook_word = nullptr;
+    coroutine->stack_size = StackSize::normal;
     return coroutine;
   }
 
@@ -257,12 +263,20 @@ bool Scheduler::in_coroutine() {
   return current_scheduler != nullptr && current_scheduler->running_ != nullptr;
 }
 
-Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body) {
-  return spawn_in(impl_->domain, name, std::move(body));
+void** Scheduler::hook_word() {
+  Scheduler* scheduler = current_scheduler;
+  if (scheduler == nullptr || scheduler->running_ == nullptr) return nullptr;
+  return &scheduler->running_->hook_word;
 }
 
-Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, std::function<void()> body) {
+Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body, StackSize stack) {
+  return spawn_in(impl_->domain, name, std::move(body), stack);
+}
+
+Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, std::function<void()> body,
+                               StackSize stack) {
   Coroutine* coroutine = impl_->bear(domain, name, std::move(body));
+  coroutine->stack_size = stack;
   impl_->run_queue.push_back(coroutine->run_link);
   return coroutine;
 }

@@ -30,9 +30,13 @@ struct Fiber;
 // 20 KiB. The sanitizers' frames are larger.
 #if defined(HONGYAN_ASAN) || defined(HONGYAN_TSAN)
 inline constexpr size_t k_stack_bytes = 256 * 1024;
+inline constexpr size_t k_large_stack_bytes = 1024 * 1024;
 #else
 inline constexpr size_t k_stack_bytes = 64 * 1024;
+inline constexpr size_t k_large_stack_bytes = 256 * 1024;
 #endif
+// large: for foreign libraries, which count on a thread's stack (runtime/hook).
+enum class StackSize : uint8_t { normal, large };
 
 // A group of coroutines that dies together: a simulated process. Children are born into their
 // parent's domain.
@@ -88,8 +92,10 @@ class Scheduler {
 
   // Queues a coroutine; it starts in a later slice. `name` must outlive it (a literal) and shows in
   // dumps.
-  Coroutine* spawn(std::string_view name, std::function<void()> body);
-  Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body);
+  Coroutine* spawn(std::string_view name, std::function<void()> body,
+                   StackSize stack = StackSize::normal);
+  Coroutine* spawn_in(Domain domain, std::string_view name, std::function<void()> body,
+                      StackSize stack = StackSize::normal);
 
   // Runs a new coroutine at once and returns when it first waits, yields or ends; null then. The
   // caller, a coroutine or the loop, keeps its turn.
@@ -129,6 +135,9 @@ class Scheduler {
   // must not wait.
   void run_on_thread_stack(const std::function<void()>& work);
   Domain running_domain() const;  // 0 outside coroutines.
+  // A word of the calling coroutine's own, null when it is born; null outside coroutines. For
+  // runtime/hook. Allocates nothing and touches no lock: libc's symbols are served from it.
+  static void** hook_word();
 
   Time now() const { return now_; }  // Read once per slice of the loop.
   size_t live() const;               // Coroutines that have not ended.

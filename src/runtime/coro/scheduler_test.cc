@@ -444,6 +444,43 @@ TEST_F(SchedulerTest, stacks_of_the_killed_serve_again) {
   EXPECT_EQ(first, second);
 }
 
+// Eats that much of the stack; true, so that nothing of it is optimised away.
+template <size_t bytes>
+bool eat_stack() {
+  volatile char frame[bytes];
+  for (size_t i = 0; i < bytes; i += 512) frame[i] = 1;
+  return frame[bytes / 2 / 512 * 512] == 1;
+}
+
+TEST_F(SchedulerTest, a_large_stack_holds_what_a_normal_one_could_not) {
+  constexpr size_t bytes = k_large_stack_bytes / 4 * 3;
+  static_assert(bytes > k_stack_bytes);
+  bool held = false;
+  for (int i = 0; i < 2; ++i) {  // The second has the control block of the first, and a normal stack.
+    scheduler.spawn("large", [&] { held = eat_stack<bytes>(); }, StackSize::large);
+    scheduler.run_until_idle();
+    scheduler.spawn("normal", [] { (void)eat_stack<k_stack_bytes / 4>(); });
+    scheduler.run_until_idle();
+  }
+  EXPECT_TRUE(held);
+}
+
+TEST_F(SchedulerTest, a_coroutine_is_born_with_an_empty_word_of_its_own) {
+  EXPECT_EQ(Scheduler::hook_word(), nullptr);
+  int marks[2] = {};
+  for (int i = 0; i < 2; ++i) {
+    scheduler.spawn("x", [&, i] {
+      EXPECT_EQ(*Scheduler::hook_word(), nullptr);
+      *Scheduler::hook_word() = &marks[i];
+      scheduler.yield();
+      EXPECT_EQ(*Scheduler::hook_word(), &marks[i]);
+    });
+  }
+  scheduler.run_until_idle();
+  scheduler.spawn("again", [&] { EXPECT_EQ(*Scheduler::hook_word(), nullptr); });
+  scheduler.run_until_idle();
+}
+
 #if !defined(HONGYAN_ASAN) && !defined(HONGYAN_TSAN)
 int overflow(int depth) {
   volatile char frame[1024];

@@ -46,13 +46,14 @@ void Mutex::unlock() {
 
 Nursery::~Nursery() { CHECK(children_.empty()); }
 
-void Nursery::spawn(std::string_view name, std::function<void()> body) {
+void Nursery::spawn(std::string_view name, std::function<void()> body, StackSize stack) {
   const auto place = children_.insert(children_.end(), nullptr);
-  *place = scheduler_.spawn(name, [this, place, body = std::move(body)]() mutable {
+  auto run = [this, place, body = std::move(body)]() mutable {
     std::exchange(body, nullptr)();  // What it captured is gone before the child counts as ended.
     children_.erase(place);
     if (children_.empty()) joiners_.wake_all();
-  });
+  };
+  *place = scheduler_.spawn(name, std::move(run), stack);
   if (cancelled_) scheduler_.cancel(*place);
 }
 

@@ -119,7 +119,8 @@ class Nursery {
   ~Nursery();
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
-  void spawn(std::string_view name, std::function<void()> body);
+  void spawn(std::string_view name, std::function<void()> body,
+             StackSize stack = StackSize::normal);
   void cancel();  // Every child's waits fail from now on; new children are born cancelled.
   Status join(Call& call);  // Waits until all children have ended.
   // cancel(), then waits for the end of all children even if the caller is cancelled itself: for

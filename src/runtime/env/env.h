@@ -20,6 +20,7 @@ namespace hongyan::runtime {
 
 class Counters;  // runtime/counters/counters.h
 class Log;       // runtime/log/log.h
+class Readiness;  // runtime/env/readiness.h
 
 // A byte stream. One reader and one writer at a time. Closing wakes both with Code::closed.
 class Stream {
@@ -111,6 +112,8 @@ class Env {
   virtual Lane& pool() = 0;
   virtual Counters& counters() = 0;
   virtual Log& log() = 0;
+  // For foreign libraries' descriptors (runtime/hook); null where there is no kernel.
+  virtual Readiness* readiness() { return nullptr; }
 
   uint64_t random_u64();
   std::string random_bytes(size_t count);

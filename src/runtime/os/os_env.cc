@@ -14,6 +14,7 @@
 #include "runtime/os/epoll_poller.h"
 #include "runtime/os/kernel_disk.h"
 #include "runtime/os/kernel_network.h"
+#include "runtime/os/kernel_readiness.h"
 #include "runtime/os/line_log.h"
 #include "runtime/os/thread_lane.h"
 
@@ -81,6 +82,11 @@ class OsEnv : public Env {
   }
   Counters& counters() override { return counters_; }
   Log& log() override { return log_; }
+  Readiness* readiness() override {
+    if (readiness_ == nullptr)
+      readiness_ = std::make_unique<KernelReadiness>(poller_, scheduler_);
+    return readiness_.get();
+  }
 
   void stop_on_signals() {
     signal(SIGPIPE, SIG_IGN);
@@ -95,6 +101,7 @@ class OsEnv : public Env {
   Scheduler scheduler_{poller_};
   KernelNetwork network_{poller_, counters_, log_};
   KernelDisk disk_;
+  std::unique_ptr<KernelReadiness> readiness_;
   std::unique_ptr<Lane> pool_;
   std::unique_ptr<StopSignals> signals_;
 };

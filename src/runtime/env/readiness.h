@@ -1,0 +1,32 @@
+// Waiting for kernel descriptors that somebody else opened and will close: those of foreign
+// libraries, for runtime/hook alone. Our own code has Streams.
+//
+// Several coroutines may wait for one descriptor, and one for many. From coroutines of the Env's
+// scheduler; closing() also from outside of one, on the same thread.
+#pragma once
+
+#include <span>
+
+#include "base/result.h"
+#include "runtime/time.h"
+
+namespace hongyan::runtime {
+
+struct Interest {
+  int descriptor = -1;
+  short events = 0;  // As in poll(2): POLLIN and its relatives. Errors and hang-ups always count.
+};
+
+class Readiness {
+ public:
+  virtual ~Readiness() = default;
+  // Waits until one of them may be ready: ask the kernel again, it may have been taken by another
+  // meanwhile. Code::deadline and Code::cancelled as every wait; Code::closed: the descriptor was
+  // closed under the waiter; Code::unsupported: the kernel can't watch one of them, nothing was
+  // waited for.
+  virtual Status wait(std::span<const Interest> interests, Time deadline) = 0;
+  // Said before a descriptor is closed: whoever waits for it is woken with Code::closed.
+  virtual void closing(int descriptor) = 0;
+};
+
+}  // namespace hongyan::runtime
