@@ -133,14 +133,14 @@ struct Evaluation::Draft {
   void erase(Space space, std::string at) { writes[{space, std::move(at)}] = std::nullopt; }
 };
 
-Evaluation::Evaluation(const Tables& tables, Backend& backend, Moment moment)
-    : tables_(tables), backend_(backend), moment_(moment) {}
+Evaluation::Evaluation(const Tables& tables, Backend& backend, CommitCache& cache, Moment moment)
+    : tables_(tables), backend_(backend), cache_(cache), moment_(moment) {}
 
 Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
   TRY(check_commit(tables_, commit));
   Draft draft{.entity = commit.entity, .spec = *tables_.find(commit.entity.table), .header = {}, .writes = {}};
   const std::string header_key = draft.key(Kind::header, "");
-  if (const auto value = TRY(stored(draft, Space::rows, header_key))) draft.header = TRY(parse_header(*value));
+  if (const auto value = TRY(stored_often(draft, header_key))) draft.header = TRY(parse_header(*value));
 
   if (auto replay = TRY(recorded(draft, commit))) return *replay;
   CommitReply reply;
@@ -196,6 +196,16 @@ Result<std::optional<std::string>> Evaluation::stored(const Draft& draft, Space 
   if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
   if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
   return backend_.get(space, key, Reach::disk);
+}
+
+Result<std::optional<std::string>> Evaluation::stored_often(const Draft& draft, const std::string& key) {
+  const Key at{Space::rows, key};
+  if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
+  if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
+  if (const auto* known = cache_.find(key)) return *known;
+  std::optional<std::string> value = TRY(backend_.get(Space::rows, key, Reach::disk));
+  cache_.keep(key, value);
+  return value;
 }
 
 // The recorded reply when this request id has been committed before.
@@ -348,7 +358,7 @@ Status Evaluation::forget_change(Draft& draft, const std::string& key) {
 }
 
 Result<int64_t> Evaluation::number(const Draft& draft, const std::string& key) {
-  const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, key)));
+  const auto value = TRY(stored_often(draft, draft.key(Kind::row, key)));
   if (!value) return 0;
   const auto row = parse_row(*value);
   if (!row) return damaged("row");
