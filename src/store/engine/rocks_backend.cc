@@ -31,6 +31,7 @@ Status status_from(const rocksdb::Status& status) {
   return Status(Code::io, text);
 }
 
+constexpr size_t k_kept_batch_bytes_max = 1024 * 1024;
 constexpr double k_memtable_filter_share = 0.05;  // Of its bytes: some 10 bits a row.
 
 rocksdb::ReadOptions read_options(Reach reach) {
@@ -180,15 +181,16 @@ class RocksBackend : public Backend {
 
   Status write(const std::vector<Write>& batch) override {
     TRY(check_reserve());
-    rocksdb::WriteBatch writes;
+    if (writes_.GetDataSize() > k_kept_batch_bytes_max) writes_ = rocksdb::WriteBatch();
+    writes_.Clear();
     for (const Write& one : batch) {
-      const rocksdb::Status added = one.value ? writes.Put(family(one.space), one.key, *one.value)
-                                              : writes.Delete(family(one.space), one.key);
+      const rocksdb::Status added = one.value ? writes_.Put(family(one.space), one.key, *one.value)
+                                              : writes_.Delete(family(one.space), one.key);
       TRY(status_from(added));
     }
     rocksdb::WriteOptions options;
     options.sync = true;
-    const rocksdb::Status written = db_->Write(options, &writes);
+    const rocksdb::Status written = db_->Write(options, &writes_);
     if (!written.ok()) broken_log_ = current_log();
     return status_from(written);
   }
@@ -250,6 +252,7 @@ class RocksBackend : public Backend {
   size_t reserve_bytes_ = 0;
   uint64_t broken_log_ = 0;  // The log of which a write failed.
   std::unique_ptr<rocksdb::DB> db_;
+  rocksdb::WriteBatch writes_;  // Of the one who writes; kept for its memory.
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_{};
 };
 
