@@ -44,11 +44,20 @@ class Guard : public Interceptor {
   Status before(Call& call, const MethodInfo& method, const Message& request) override;
 
  private:
+  // A ticket whose MAC was good. Held, so that its address stays its own: who shows the same object in this process
+  // shows the same bytes. Its time, and whether it was revoked, is asked each time.
+  struct Seen {
+    std::shared_ptr<const std::string> ticket;
+    Caller caller;
+  };
+  Result<const Caller*> caller_of(const Call& call, int64_t now_ms);
+
   Env& env_;
   std::string audience_;
   KeyRing own_;
   AudienceKeys issuers_;
   const Revocations& revocations_;
+  std::vector<Seen> seen_;
   using PublicCaller = std::tuple<std::string, uint64_t, std::string>;  // Method, uin, service.
   Status admit_public(const MethodInfo& method, const Caller& caller);
 

@@ -159,6 +159,7 @@ Result<ParsedCall> parse_call(std::string_view ticket) {
     return refused("malformed list of audiences");
   }
   if (out.expires_ms < 0) return refused("malformed time");
+  out.caller.expires_ms = out.expires_ms;
   out.audiences = reader.rest();
   return out;
 }
@@ -285,6 +286,10 @@ Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, 
     return std::move(parsed.caller);
   }
   return refused("the ticket is not for this audience");
+}
+
+Status check_call_ticket_time(const Caller& caller, int64_t now_ms) {
+  return check_lifetime(caller.expires_ms, now_ms, k_call_ticket_ms_max);
 }
 
 std::string make_grant(const KeyRing& issuer, const Grant& grant) {

@@ -76,9 +76,13 @@ std::string make_service_ticket(const AudienceKeys& audiences, std::string_view 
 struct Caller {
   Identity identity;     // uin 0 for a service ticket
   std::string service;   // "" for a person
+  int64_t expires_ms = 0;  // Of either kind of ticket.
 };
 Result<Caller> caller_of(const Call& call);  // Code::unauthenticated without a ticket.
 Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, std::string_view ticket, int64_t now_ms);
+
+// Of a caller whose ticket has passed check_call_ticket before.
+Status check_call_ticket_time(const Caller& caller, int64_t now_ms);
 
 std::string make_grant(const KeyRing& issuer, const Grant& grant);
 Result<Grant> check_grant(const KeyRing& issuer, std::string_view encoded, int64_t now_ms);

@@ -18,6 +18,7 @@ namespace {
 constexpr size_t k_debug_bytes_max = 256;
 constexpr int64_t k_user_levels = 128;
 constexpr int64_t k_hour_ms = 3600 * 1000;
+constexpr int64_t k_ticket_again_ms = 1000;
 constexpr uint32_t k_retry_later_ms = 1000;
 constexpr uint32_t k_class_retry_later = 2;
 
@@ -219,7 +220,12 @@ Result<Entry::Known> Entry::ask_epoch(Call& call, const rpc::Identity& identity)
   request.set_uin(identity.uin);
   request.set_device_id(identity.device);
   const internal::EpochResponse answer = TRY(deps_.device.epoch(own, request));
-  const Known known{.epoch = answer.epoch(), .open = answer.open(), .until = runtime::after(env_.now(), config_.epoch_trust)};
+  const Known known{.epoch = answer.epoch(),
+                    .open = answer.open(),
+                    .until = runtime::after(env_.now(), config_.epoch_trust),
+                    .ticket = nullptr,
+                    .ticket_of = {},
+                    .minted_ms = 0};
   epochs_.put({identity.uin, identity.device}, known);
   return known;
 }
@@ -282,9 +288,23 @@ void Entry::fill(const Status& status, Duration retry_after, client::BaseRespons
   }
 }
 
-std::shared_ptr<const std::string> Entry::call_ticket(rpc::Identity identity) const {
-  identity.expires_ms = std::min(identity.expires_ms, env_.utc_ms() + rpc::k_call_ticket_ms_max);
-  return std::make_shared<const std::string>(rpc::make_call_ticket(deps_.audiences, identity));
+// The same one for a second: a MAC for each audience is most of what a small request costs.
+std::shared_ptr<const std::string> Entry::call_ticket(const rpc::Identity& identity) {
+  const int64_t now_ms = env_.utc_ms();
+  Known* known = epochs_.find({identity.uin, identity.device});
+  if (known != nullptr && known->ticket != nullptr && known->ticket_of.epoch == identity.epoch &&
+      known->ticket_of.feature_level == identity.feature_level && known->ticket_of.expires_ms == identity.expires_ms &&
+      now_ms >= known->minted_ms && now_ms - known->minted_ms < k_ticket_again_ms) {
+    return known->ticket;
+  }
+  rpc::Identity short_lived = identity;
+  short_lived.expires_ms = std::min(identity.expires_ms, now_ms + rpc::k_call_ticket_ms_max);
+  auto ticket = std::make_shared<const std::string>(rpc::make_call_ticket(deps_.audiences, short_lived));
+  if (known == nullptr) return ticket;
+  known->ticket = ticket;
+  known->ticket_of = identity;
+  known->minted_ms = now_ms;
+  return ticket;
 }
 
 }  // namespace hongyan::api

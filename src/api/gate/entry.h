@@ -99,6 +99,10 @@ class Entry {
     uint32_t epoch;
     bool open;
     runtime::Time until;
+    // The call ticket that was made last, and of what.
+    std::shared_ptr<const std::string> ticket;
+    rpc::Identity ticket_of;
+    int64_t minted_ms;
   };
   using DeviceKey = std::pair<uint64_t, std::string>;
 
@@ -114,7 +118,7 @@ class Entry {
   Result<Known> ask_epoch(Call& call, const rpc::Identity& identity);
   void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);
   void fill(const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
-  std::shared_ptr<const std::string> call_ticket(rpc::Identity identity) const;
+  std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity);
 
   Env& env_;
   EntryDeps deps_;

@@ -265,7 +265,7 @@ Result<internal::ContactChangesResponse> ContactServiceImpl::changes(Call& call,
   if (request.limit() > model::k_contacts_page_max) return Status(Code::too_large, "limit is above 500");
   const size_t limit = request.limit() == 0 ? model::k_contacts_page_max : request.limit();
   const store::EntityId entity = contact_entity(request.uin());
-  const store::Header header = TRY(deps_.store.read(call, {.entity = entity, .rows_max = 1})).header;
+  const store::Header header = TRY(deps_.store.read(call, {.entity = entity, .rows_max = 0})).header;
   const bool from_start = request.since() == 0 && request.incarnation() == 0;
   const bool known = request.incarnation() == header.incarnation && request.since() >= header.floor &&
                      request.since() <= header.version;

@@ -113,7 +113,7 @@ Result<std::optional<internal::AppendResponse>> Appender::send_together(Call& ca
   std::vector<std::string> hashes;
   size_t bytes = 0;
   const auto add = [&](uint64_t owner, const client::Message& message, const std::string& hash) {
-    Append append = append_of(owner, message, hash);
+    Append append = append_of(owner, message, hash, KeyIs::hash);
     if (purged) append.commit.mark_work = model::k_work_retention;
     bytes += append.bytes;
     commits.push_back(std::move(append.commit));
@@ -177,7 +177,7 @@ Result<internal::AppendResponse> Appender::append_own(Call& call, const Given& g
   Status refused = given.refused;
   std::vector<Append> appends;
   for (const client::Message& message : given.messages) {
-    appends.push_back(append_of(uin, message, api::payload_hash(message)));
+    appends.push_back(append_of(uin, message, api::payload_hash(message), KeyIs::hash));
     store::Commit& commit = appends.back().commit;
     if (!to_self) {
       OpenSendRow open;

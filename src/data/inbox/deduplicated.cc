@@ -45,7 +45,7 @@ InOrder commit_deduplicated(Call& call, store::Store& store, const std::vector<A
   return done;
 }
 
-Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash) {
+Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash, KeyIs key_is) {
   const ConversationId conversation = conversation_id(message.conversation());
   const bool mine = message.sender() == owner;
   const bool no_unread = (message.flags() & model::k_flag_no_unread) != 0;
@@ -54,7 +54,7 @@ Append append_of(uint64_t owner, const client::Message& message, std::string pay
   const uint32_t marks = (mine ? k_mark_mine : 0) | (no_unread ? k_mark_no_unread : 0) |
                          (mentioned ? k_mark_mentions_me : 0);
   LogRow row;
-  *row.mutable_message() = row_of(message, owner);
+  *row.mutable_message() = row_of(message, owner, key_is);
   std::string value = row.SerializeAsString();
 
   Append append{{.entity = entity_of(owner)}, std::move(payload_hash), value.size()};

@@ -32,6 +32,6 @@ InOrder commit_deduplicated(Call& call, store::Store& store, const std::vector<A
 
 // The commit that puts a message into the inbox of `owner`, without what is special to sending.
 // `message` has key and server time; `payload_hash` is of the message as its sender sees it.
-Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash);
+Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash, KeyIs key_is = KeyIs::given);
 
 }  // namespace hongyan::inbox

@@ -135,7 +135,7 @@ uint32_t marks_of(std::string_view value) {
   return value.empty() ? 0 : static_cast<unsigned char>(value[0]);
 }
 
-MessageRow row_of(const client::Message& message, uint64_t owner) {
+MessageRow row_of(const client::Message& message, uint64_t owner, KeyIs key_is) {
   MessageRow row;
   const bool in_group = message.conversation().type() == model::k_conversation_group;
   if (!in_group) row.set_peer(message.conversation().id());
@@ -146,7 +146,9 @@ MessageRow row_of(const client::Message& message, uint64_t owner) {
   } else {
     row.set_client_msg_id(message.client_msg_id());
   }
-  if (message.key() != api::message_key(message.sender(), message.client_msg_id())) row.set_key(message.key());
+  const bool other_key =
+      key_is == KeyIs::given && message.key() != api::message_key(message.sender(), message.client_msg_id());
+  if (other_key) row.set_key(message.key());
   row.set_server_time_ms(message.server_time_ms());
   // Wraps around for hostile client times, and back again when read.
   row.set_client_behind_ms(static_cast<int64_t>(static_cast<uint64_t>(message.server_time_ms()) -

@@ -95,7 +95,8 @@ std::string marks_value(uint32_t marks);
 uint32_t marks_of(std::string_view value);
 
 // A message as `owner` has it <-> its row. `with_peer`: direct messages name their conversation.
-MessageRow row_of(const client::Message& message, uint64_t owner);
+enum class KeyIs : uint8_t { given = 1, hash = 2 };  // hash: of sender and client_msg_id, as the caller knows.
+MessageRow row_of(const client::Message& message, uint64_t owner, KeyIs key_is = KeyIs::given);
 // Without version and position, which the key has.
 client::Message message_of(const MessageRow& row, uint64_t owner, const ConversationId& conversation);
 

@@ -95,7 +95,7 @@ Result<std::vector<client::Entry>> entries_of(Call& call, Core& core, uint64_t u
 
 Result<internal::HeadResponse> Syncer::head(Call& call, const internal::HeadRequest& request) {
   const store::ReadReply reply =
-      TRY(core_.store.read(call, {.entity = entity_of(request.uin()), .from = "L", .to = "M", .rows_max = 1}));
+      TRY(core_.store.read(call, {.entity = entity_of(request.uin()), .rows_max = 0}));
   internal::HeadResponse response;
   response.set_incarnation(reply.header.incarnation);
   response.set_version(reply.header.version);

@@ -127,20 +127,28 @@ struct Evaluation::Draft {
   StoredHeader header;
   uint64_t version = 0;   // What written rows carry.
   std::map<Key, std::optional<std::string>> writes;
+  const std::string prefix = entity_prefix(entity);
 
-  std::string key(Kind kind, std::string_view row) const { return row_key(entity, kind, row); }
+  std::string key(Kind kind, std::string_view row) const {
+    std::string out;
+    out.reserve(prefix.size() + 1 + row.size());
+    out = prefix;
+    put_u8(out, static_cast<uint8_t>(kind));
+    out += row;
+    return out;
+  }
   void put(Space space, std::string at, std::string value) { writes[{space, std::move(at)}] = std::move(value); }
   void erase(Space space, std::string at) { writes[{space, std::move(at)}] = std::nullopt; }
 };
 
-Evaluation::Evaluation(const Tables& tables, Backend& backend, Moment moment)
-    : tables_(tables), backend_(backend), moment_(moment) {}
+Evaluation::Evaluation(const Tables& tables, Backend& backend, CommitCache& cache, Moment moment)
+    : tables_(tables), backend_(backend), cache_(cache), moment_(moment) {}
 
 Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
   TRY(check_commit(tables_, commit));
   Draft draft{.entity = commit.entity, .spec = *tables_.find(commit.entity.table), .header = {}, .writes = {}};
   const std::string header_key = draft.key(Kind::header, "");
-  if (const auto value = TRY(stored(draft, Space::rows, header_key))) draft.header = TRY(parse_header(*value));
+  if (const auto value = TRY(stored_often(draft, header_key))) draft.header = TRY(parse_header(*value));
 
   if (auto replay = TRY(recorded(draft, commit))) return *replay;
   CommitReply reply;
@@ -162,10 +170,13 @@ Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
   reply.header = reported(header);
   if (!commit.request_id.empty()) TRY(record_request(draft, commit, reply));
   draft.put(Space::rows, header_key, encode_header(draft.header));
-  for (auto& [key, value] : draft.writes) {
-    const auto [at, fresh] = overlay_.try_emplace(key);
-    if (in_group_) undo_.emplace_back(key, fresh ? std::optional<Changed>() : std::optional<Changed>(std::move(at->second)));
-    at->second = std::move(value);
+  while (!draft.writes.empty()) {
+    auto placed = overlay_.insert(draft.writes.extract(draft.writes.begin()));
+    if (in_group_) {
+      undo_.emplace_back(placed.position->first,
+                         placed.inserted ? std::optional<Changed>() : std::optional<Changed>(placed.position->second));
+    }
+    if (!placed.inserted) placed.position->second = std::move(placed.node.mapped());
   }
   return reply;
 }
@@ -186,8 +197,10 @@ void Evaluation::drop_group() {
 std::vector<Write> Evaluation::take_writes() {
   std::vector<Write> writes;
   writes.reserve(overlay_.size());
-  for (auto& [key, value] : overlay_) writes.push_back({.space = key.first, .key = key.second, .value = std::move(value)});
-  overlay_.clear();
+  while (!overlay_.empty()) {
+    auto node = overlay_.extract(overlay_.begin());
+    writes.push_back({.space = node.key().first, .key = std::move(node.key().second), .value = std::move(node.mapped())});
+  }
   return writes;
 }
 
@@ -196,6 +209,16 @@ Result<std::optional<std::string>> Evaluation::stored(const Draft& draft, Space 
   if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
   if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
   return backend_.get(space, key, Reach::disk);
+}
+
+Result<std::optional<std::string>> Evaluation::stored_often(const Draft& draft, const std::string& key) {
+  const Key at{Space::rows, key};
+  if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
+  if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
+  if (const auto* known = cache_.find(key)) return *known;
+  std::optional<std::string> value = TRY(backend_.get(Space::rows, key, Reach::disk));
+  cache_.keep(key, value);
+  return value;
 }
 
 // The recorded reply when this request id has been committed before.
@@ -348,7 +371,7 @@ Status Evaluation::forget_change(Draft& draft, const std::string& key) {
 }
 
 Result<int64_t> Evaluation::number(const Draft& draft, const std::string& key) {
-  const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, key)));
+  const auto value = TRY(stored_often(draft, draft.key(Kind::row, key)));
   if (!value) return 0;
   const auto row = parse_row(*value);
   if (!row) return damaged("row");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "store/engine/backend.h"
+#include "store/engine/commit_cache.h"
 #include "store/entity/store.h"
 
 namespace hongyan::store {
@@ -37,7 +38,7 @@ Header reported(Header header, uint64_t restore_salt);
 // One batch under evaluation.
 class Evaluation {
  public:
-  Evaluation(const Tables& tables, Backend& backend, Moment moment);
+  Evaluation(const Tables& tables, Backend& backend, CommitCache& cache, Moment moment);
 
   // An error of the store, or the reply; only a committed one adds writes.
   Result<CommitReply> evaluate(const Commit& commit);
@@ -54,6 +55,8 @@ class Evaluation {
   using Key = std::pair<Space, std::string>;
 
   Result<std::optional<std::string>> stored(const Draft& draft, Space space, const std::string& key);
+  // Of rows that the next commit will ask for again.
+  Result<std::optional<std::string>> stored_often(const Draft& draft, const std::string& key);
   Result<std::optional<CommitReply>> recorded(Draft& draft, const Commit& commit);
   Result<bool> preconditions_hold(Draft& draft, const Commit& commit, CommitReply& reply);
   Status apply(Draft& draft, const Commit& commit, CommitReply& reply);
@@ -70,6 +73,7 @@ class Evaluation {
 
   const Tables& tables_;
   Backend& backend_;
+  CommitCache& cache_;
   Moment moment_;
   using Changed = std::optional<std::string>;
   std::map<Key, Changed> overlay_;

@@ -22,6 +22,15 @@ inline constexpr size_t k_inline_rows_max = 4096;
 inline constexpr size_t k_lane_rows_max = 65'536;
 // Between two attempts to write to a disk that was full: each may flush what memory holds.
 inline constexpr std::chrono::milliseconds k_resume_interval{250};
+// What readers asked for lately (read_cache.h): entities, bytes in all, ranges of one entity, bytes of one range. Enough
+// for the people who are writing now; a range is some screens of a conversation at most.
+inline constexpr size_t k_cached_entities_max = 16'384;
+inline constexpr size_t k_cached_bytes_max = 32 * 1024 * 1024;
+inline constexpr size_t k_cached_ranges_max = 16;
+inline constexpr size_t k_cached_range_bytes_max = 8 * 1024;
+// What commits read again and again (commit_cache.h): a header and a number or two of whoever writes now.
+inline constexpr size_t k_committer_rows_max = 16'384;
+inline constexpr size_t k_committer_value_bytes_max = 128;
 // Threads for reads that miss the cache; a disk serves several at once.
 inline constexpr int k_read_threads = 4;
 

@@ -54,7 +54,8 @@ void use(Backend& backend, const Tables& tables, const EntityId& entity) {
     while (scan.step(10).ok() && !scan.finished()) {
     }
   }
-  Evaluation evaluation(tables, backend, {.utc_ms = 2'000'000, .entropy = 1});
+  CommitCache cache;
+  Evaluation evaluation(tables, backend, cache, {.utc_ms = 2'000'000, .entropy = 1});
   std::string id = std::string("\0\0\0\0\0\0", 6) + "1234567890";
   id[3] = 30, id[4] = 70;  // 1,984,000 ms.
   for (const std::string key : {"", "k"}) {

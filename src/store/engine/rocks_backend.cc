@@ -8,6 +8,7 @@
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 
+#include <algorithm>
 #include <array>
 
 namespace hongyan::store {
@@ -31,6 +32,7 @@ Status status_from(const rocksdb::Status& status) {
   return Status(Code::io, text);
 }
 
+constexpr size_t k_kept_batch_bytes_max = 1024 * 1024;
 constexpr double k_memtable_filter_share = 0.05;  // Of its bytes: some 10 bits a row.
 
 rocksdb::ReadOptions read_options(Reach reach) {
@@ -71,16 +73,17 @@ class RocksCursor : public Cursor {
   std::unique_ptr<rocksdb::Iterator> iterator_;
 };
 
-// The entity of a row's key (keys.h). In memory only: what is on disk does not depend on it.
-class EntityOfKey : public rocksdb::SliceTransform {
+// Entity, kind and the first byte of the row's key (keys.h), by which data services part their rows: behind the last one
+// of those there is mostly the place of the next. In memory only: what is on disk does not depend on it.
+class SectionOfKey : public rocksdb::SliceTransform {
  public:
-  const char* Name() const override { return "hongyan.entity"; }
-  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), bytes(key)}; }
-  bool InDomain(const rocksdb::Slice& key) const override { return key.size() > k_head_bytes && key.size() >= bytes(key); }
+  const char* Name() const override { return "hongyan.section"; }
+  rocksdb::Slice Transform(const rocksdb::Slice& key) const override { return {key.data(), std::min(key.size(), bytes(key))}; }
+  bool InDomain(const rocksdb::Slice& key) const override { return key.size() >= k_head_bytes; }
 
  private:
   static constexpr size_t k_head_bytes = 5;  // slot, table, length of the id
-  static size_t bytes(const rocksdb::Slice& key) { return k_head_bytes + static_cast<unsigned char>(key[k_head_bytes - 1]); }
+  static size_t bytes(const rocksdb::Slice& key) { return k_head_bytes + static_cast<unsigned char>(key[k_head_bytes - 1]) + 2; }
 };
 
 rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const std::shared_ptr<rocksdb::Cache>& cache) {
@@ -104,9 +107,8 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const s
   family.bottommost_compression = rocksdb::kZSTD;
   family.level_compaction_dynamic_level_bytes = true;
   family.write_buffer_size = options.memtable_bytes;
-  // A commit's rows lie together, behind those of the same entity's last commit: the search for their places in the
-  // memory table begins there.
-  family.memtable_insert_with_hint_prefix_extractor = std::make_shared<EntityOfKey>();
+  // The search for a row's place in the memory table begins where the last one of its section was put.
+  family.memtable_insert_with_hint_prefix_extractor = std::make_shared<SectionOfKey>();
   // Most dedup rows that are looked for are not there.
   family.memtable_whole_key_filtering = true;
   family.memtable_prefix_bloom_size_ratio = k_memtable_filter_share;
@@ -180,15 +182,16 @@ class RocksBackend : public Backend {
 
   Status write(const std::vector<Write>& batch) override {
     TRY(check_reserve());
-    rocksdb::WriteBatch writes;
+    if (writes_.GetDataSize() > k_kept_batch_bytes_max) writes_ = rocksdb::WriteBatch();
+    writes_.Clear();
     for (const Write& one : batch) {
-      const rocksdb::Status added = one.value ? writes.Put(family(one.space), one.key, *one.value)
-                                              : writes.Delete(family(one.space), one.key);
+      const rocksdb::Status added = one.value ? writes_.Put(family(one.space), one.key, *one.value)
+                                              : writes_.Delete(family(one.space), one.key);
       TRY(status_from(added));
     }
     rocksdb::WriteOptions options;
     options.sync = true;
-    const rocksdb::Status written = db_->Write(options, &writes);
+    const rocksdb::Status written = db_->Write(options, &writes_);
     if (!written.ok()) broken_log_ = current_log();
     return status_from(written);
   }
@@ -250,6 +253,7 @@ class RocksBackend : public Backend {
   size_t reserve_bytes_ = 0;
   uint64_t broken_log_ = 0;  // The log of which a write failed.
   std::unique_ptr<rocksdb::DB> db_;
+  rocksdb::WriteBatch writes_;  // Of the one who writes; kept for its memory.
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_{};
 };
 

@@ -60,7 +60,7 @@ ReadScan::ReadScan(Backend& backend, const Read& read, Reach reach, uint64_t res
 Status ReadScan::start() {
   started_ = true;
   reply_.header = TRY(header_under(*cursor_, read_.entity, restore_salt_));
-  if (reply_.header.incarnation == 0 || (!read_.to.empty() && read_.to <= read_.from)) {
+  if (reply_.header.incarnation == 0 || rows_max_ == 0 || (!read_.to.empty() && read_.to <= read_.from)) {
     finished_ = true;
   } else if (read_.direction == Direction::forward) {
     cursor_->seek(prefix_ + read_.from);

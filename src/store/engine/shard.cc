@@ -16,6 +16,7 @@ StoreCounters::StoreCounters(runtime::Counters& c)
       refused(c.counter("hongyan_store_refused", "Commits refused because the queue was full")),
       failed(c.counter("hongyan_store_failed", "Batches that did not become durable")),
       reads(c.counter("hongyan_store_reads", "Reads")),
+      reads_cached(c.counter("hongyan_store_reads_cached", "Reads answered from what was asked for lately")),
       reads_from_disk(c.counter("hongyan_store_reads_from_disk", "Reads that missed the cache")),
       bytes_written(c.counter("hongyan_store_bytes_written", "Bytes of keys and values written")),
       open_marks(c.counter("hongyan_store_open_marks", "Work marks that are set now", runtime::CounterKind::gauge)),
@@ -50,6 +51,7 @@ Shard::Shard(Env& env, std::vector<TableSpec> tables, std::unique_ptr<Backend> b
       backend_(std::move(backend)),
       restore_salt_(restore_salt),
       counters_(env.counters()),
+      read_cache_(restore_salt),
       commit_lane_(env.make_lane("commit", 1)),
       read_lane_(env.make_lane("store-read", k_read_threads)),
       nursery_(env.scheduler()) {}
@@ -178,8 +180,10 @@ void Shard::finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome o
     for (const Write& write : outcome.written) {
       counters_.bytes_written.add(static_cast<int64_t>(write.key.size() + (write.value ? write.value->size() : 0)));
     }
+    read_cache_.apply(outcome.written);
     apply_marks(outcome.written);
   } else {
+    read_cache_.clear();
     counters_.failed.add(1);
     if (health_.ok()) env_.log().error("store: commits fail: {}", outcome.status.detail());
     retried_at_ = env_.now();
@@ -239,11 +243,13 @@ void Shard::evaluate(Evaluation& evaluation, Pending& pending) {
 
 // On the commit lane's thread: touches nothing of the shard but the backend and the tables.
 Shard::Outcome Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume) {
-  Evaluation evaluation(tables_, *backend_, moment);
+  Evaluation evaluation(tables_, *backend_, committer_rows_, moment);
   for (const auto& pending : batch) evaluate(evaluation, *pending);
   Outcome outcome{.status = {}, .written = evaluation.take_writes()};
   if (resume) outcome.status = backend_->resume();
   if (outcome.status.ok() && !outcome.written.empty()) outcome.status = backend_->write(outcome.written);
+  if (outcome.status.ok()) committer_rows_.apply(outcome.written);
+  else committer_rows_.clear();
   for (const auto& pending : batch) {
     // Even one that was refused may have been so for what this batch did not keep.
     if (!outcome.status.ok()) pending->replies.assign(pending->commits.size(), Result<CommitReply>(outcome.status));
@@ -314,9 +320,22 @@ Status Shard::scan(Call& call, const Make& make, std::unique_ptr<Scan>& scan) {
 
 Result<ReadReply> Shard::read(Call& call, const Read& read) {
   TRY(check_read(tables_, read));
+  if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
+  if (auto cached = find_cached(read)) return *std::move(cached);
   std::unique_ptr<ReadScan> reader;
   TRY(scan(call, [&](Reach reach) { return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_); }, reader));
-  return reader->take();
+  ReadReply reply = reader->take();
+  read_cache_.keep(read, reply);
+  return reply;
+}
+
+std::optional<ReadReply> Shard::find_cached(const Read& read) {
+  std::optional<ReadReply> cached = read_cache_.find(read);
+  if (cached) {
+    counters_.reads.add(1);
+    counters_.reads_cached.add(1);
+  }
+  return cached;
 }
 
 std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read> reads) {
@@ -329,11 +348,18 @@ std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read
   };
   const auto answer = [&](size_t i, const Status& status, const std::unique_ptr<ReadScan>& scan) {
     replies[i] = status.ok() ? Result<ReadReply>(scan->take()) : Result<ReadReply>(status);
+    if (status.ok()) read_cache_.keep(reads[i], *replies[i]);
   };
   std::vector<size_t> missed;
   for (size_t i = 0; i < reads.size(); ++i) {
     std::unique_ptr<ReadScan> scan;
     Status status = check_read(tables_, reads[i]);
+    if (status.ok()) {
+      if (auto cached = find_cached(reads[i])) {
+        replies[i] = *std::move(cached);
+        continue;
+      }
+    }
     if (!status.ok() || scan_inline(make(i), scan, status)) answer(i, status, scan);
     else missed.push_back(i);
   }
@@ -359,11 +385,19 @@ std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read
 
 Result<ChangesReply> Shard::changes(Call& call, const EntityId& entity, uint64_t since, size_t rows_max) {
   TRY(check_changes(tables_, entity));
+  // Who has seen all is told so without a look at the disk.
+  if (const auto header = read_cache_.header(entity); header && since != 0 && since == header->version) {
+    counters_.reads.add(1);
+    counters_.reads_cached.add(1);
+    return ChangesReply{.header = *header, .changes = {}};
+  }
   std::unique_ptr<ChangesScan> reader;
   TRY(scan(call, [&](Reach reach) {
     return std::make_unique<ChangesScan>(*backend_, entity, since, rows_max, reach, restore_salt_);
   }, reader));
-  return reader->take();
+  ChangesReply reply = reader->take();
+  read_cache_.note(entity, reply.header);
+  return reply;
 }
 
 Result<std::vector<Work>> Shard::scan_work(Call&, WorkTag tag, const EntityId* after, size_t rows_max) {

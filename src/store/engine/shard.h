@@ -19,7 +19,9 @@
 #include "runtime/counters/counters.h"
 #include "runtime/env/env.h"
 #include "store/engine/backend.h"
+#include "store/engine/commit_cache.h"
 #include "store/engine/evaluate.h"
+#include "store/engine/read_cache.h"
 #include "store/entity/store.h"
 
 namespace hongyan::store {
@@ -32,6 +34,7 @@ struct StoreCounters {
   runtime::Counter& refused;      // Queue full.
   runtime::Counter& failed;       // Writes that did not become durable.
   runtime::Counter& reads;
+  runtime::Counter& reads_cached;
   runtime::Counter& reads_from_disk;
   runtime::Counter& bytes_written;
   runtime::Counter& open_marks;
@@ -82,6 +85,7 @@ class Shard : public Store {
   void finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome);
   bool refused_for_now() const;
   void apply_marks(const std::vector<Write>& written);
+  std::optional<ReadReply> find_cached(const Read& read);
   Status enqueue(Call& call, const std::shared_ptr<Pending>& pending);
   Status wait_for(Call& call, Pending& pending);
   template <typename Scan, typename Make>
@@ -96,6 +100,8 @@ class Shard : public Store {
   std::unique_ptr<Backend> backend_;
   const uint64_t restore_salt_;
   StoreCounters counters_;
+  CommitCache committer_rows_;  // Of the commit lane's thread.
+  ReadCache read_cache_;
   std::unique_ptr<runtime::Lane> commit_lane_;
   std::unique_ptr<runtime::Lane> read_lane_;
   std::deque<std::shared_ptr<Pending>> queue_;
