@@ -20,6 +20,8 @@ struct Options {
 };
 
 Status bench_send(Env& env, const Options& options, Report& report);
+// The runtime alone; needs no server.
+Status bench_coro(Env& env, const Options& options, Report& report);
 Status bench_sync(Env& env, const Options& options, Report& report);
 
 }  // namespace hongyan::bench

@@ -220,7 +220,7 @@ Outcome measure(Env& env, const std::string& library, size_t count, const std::s
         if (hooked) scope.emplace(env, background_call(env, 30s));
         if (!work(sessions[i])) ++outcome.failures;
       };
-      nursery.spawn("foreign", body, runtime::StackSize::large);
+      nursery.spawn("foreign", body, runtime::StackSize::k256);
     }
     Call call = background_call(env, 60s);
     (void)nursery.join(call);

@@ -62,7 +62,7 @@ class HookTest : public ::testing::Test {
               Scope scope(*env_, background_call(*env_, limit));
               body();
             },
-            runtime::StackSize::large);
+            runtime::StackSize::k256);
       }
       Call call = background_call(*env_, 60s);
       EXPECT_TRUE(nursery.join(call).ok());

@@ -57,7 +57,7 @@ class MountTest : public ::testing::Test {
                 Scope scope(*env_, background_call(*env_, 60s));
                 body();
               },
-              runtime::StackSize::large);
+              runtime::StackSize::k256);
         }
         Call call = background_call(*env_, 120s);
         EXPECT_TRUE(nursery.join(call).ok());

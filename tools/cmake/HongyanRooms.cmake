@@ -10,9 +10,14 @@ find_package(Protobuf REQUIRED)
 find_package(fmt REQUIRED)
 
 add_library(hongyan_flags INTERFACE)
-target_compile_options(hongyan_flags INTERFACE -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer -fdiagnostics-color=always)
+target_compile_options(hongyan_flags INTERFACE -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer -fdiagnostics-color=always
+  -fstack-clash-protection)  # A large frame touches each page: none steps over the guard below a coroutine's stack.
 if(HONGYAN_WERROR)
   target_compile_options(hongyan_flags INTERFACE -Werror)
+endif()
+if(HONGYAN_CHECK_LOCKS)
+  target_compile_definitions(hongyan_flags INTERFACE HONGYAN_CHECK_LOCKS=1)
+  target_link_libraries(hongyan_flags INTERFACE ${CMAKE_DL_LIBS})
 endif()
 if(HONGYAN_SANITIZE)
   # Undefined behaviour is looked for beside wrong addresses: one build finds both.

@@ -26,6 +26,8 @@ report "up, build" needed build "${web[@]}"
 report "test" needed build test "${web[@]}" "${browser[@]}"
 report "fmt" optional fmt
 report "fuzz" optional fuzz
+report "bench" optional bench
+report "gdb" optional debug
 
 cores=$(nproc)
 memory=$(awk '/^MemAvailable/{print int($2 / 1048576)}' /proc/meminfo)

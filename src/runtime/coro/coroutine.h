@@ -1,10 +1,10 @@
 // The control block of a coroutine; for runtime/coro only.
 #pragma once
 
-#include <functional>
 #include <string_view>
 
 #include "base/result.h"
+#include "runtime/coro/closure.h"
 #include "runtime/coro/links.h"
 #include "runtime/coro/scheduler.h"
 #include "runtime/coro/stack.h"
@@ -13,28 +13,50 @@
 
 namespace hongyan::runtime {
 
-class Coroutine : public Fiber, public Timer {
+class Nursery;
+struct LocalValue;
+
+class Coroutine : public Fiber,
+                  public Timer,
+                  public Link<QueueTag>,
+                  public Link<EveryoneTag>,
+                  public Link<IdleTag>,
+                  public Link<ChildTag> {
  public:
-  enum class State { runnable, running, parked, ended, dead };
+  enum class State : uint8_t { runnable, running, waiting, ended, dead };
+
+  Link<QueueTag>& queue_link() { return *this; }
+  Link<EveryoneTag>& everyone_link() { return *this; }
+  Link<IdleTag>& idle_link() { return *this; }
+  Link<ChildTag>& child_link() { return *this; }
 
   Scheduler* scheduler = nullptr;
   std::string_view name;
-  Domain domain = 0;
-  std::function<void()> body;
+  Closure body;
+  Nursery* nursery = nullptr;     // Whose child it is.
+  void* hook_word = nullptr;      // Scheduler::hook_word().
+  LocalValue* locals = nullptr;   // What CoroutineLocal keys hold for it.
+  Fiber* resumed_by = nullptr;    // Where a wait goes: the loop, or who called spawn_now().
 
+  Stack stack;  // Empty before the first run.
+  StackSize stack_size = StackSize::k64;
   State state = State::runnable;
   bool cancelled = false;
-  bool cancellable = true;  // While parked: whether cancel() ends the wait.
-  Code outcome = Code::ok;  // Of the last wait.
+  bool cancellable = true;  // While it waits: whether cancel() ends the wait.
+  bool may_park = false;    // It says so by MayPark.
+  char* saved = nullptr;    // Parked: what lived of its stack.
+  uint32_t saved_bytes = 0;
 
-  StackSize stack_size = StackSize::normal;
-  void* hook_word = nullptr;    // Scheduler::hook_word().
-  Stack stack;                  // Empty before the first run.
-  Fiber* resumed_by = nullptr;  // Where a wait goes: the loop, or who called spawn_now().
-
-  Link run_link{.owner = this};   // In the run queue.
-  Link wait_link{.owner = this};  // In a WaitList.
-  Link all_link{.owner = this};   // Among all coroutines of the scheduler, in order of birth.
+  Domain domain = 0;
+  Code outcome = Code::ok;            // Of the last wait.
+  const char* waits_in = nullptr;     // While it waits: in what, if known.
+  Time waits_since{};
 };
+
+using RunQueue = LinkList<QueueTag>;
+inline Coroutine* coroutine_of(Link<QueueTag>* link) { return static_cast<Coroutine*>(link); }
+inline Coroutine* coroutine_of(Link<EveryoneTag>* link) { return static_cast<Coroutine*>(link); }
+inline Coroutine* coroutine_of(Link<IdleTag>* link) { return static_cast<Coroutine*>(link); }
+inline Coroutine* coroutine_of(Link<ChildTag>* link) { return static_cast<Coroutine*>(link); }
 
 }  // namespace hongyan::runtime

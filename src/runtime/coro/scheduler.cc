@@ -1,15 +1,16 @@
 #include "runtime/coro/scheduler.h"
 
-#include <fmt/format.h>
-
-#include <atomic>
-#include <iterator>
-#include <mutex>
-#include <vector>
+#include <algorithm>
+#include <utility>
 
 #include "base/check.h"
-#include "runtime/coro/coroutine.h"
-#include "runtime/coro/timer_wheel.h"
+#include "runtime/coro/debug.h"
+#include "runtime/coro/fault.h"
+#include "runtime/coro/local.h"
+#include "runtime/coro/lock_check.h"
+#include "runtime/coro/scheduler_impl.h"
+#include "runtime/coro/switch_x86_64.h"
+#include "runtime/coro/sync.h"
 
 #ifdef HONGYAN_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -20,11 +21,18 @@ namespace {
 
 // After so many resumed coroutines, or so much time, the poller is asked for news: a long queue
 // must not starve I/O.
-constexpr int k_slice_coroutines = 256;
+constexpr int k_slice_coroutines = 512;
 constexpr Duration k_slice_time = 200us;
-constexpr int k_slice_clock_every = 4;  // Reading the clock costs 23 ns.
+// Reading the clock costs 23 ns, ten switches: it is read after ever more coroutines while they are
+// quick, and after few as soon as they are not.
+constexpr int k_clock_every_min = 4;
+constexpr int k_clock_every_max = 64;
+constexpr Duration k_quick = 10us;
 // Ended control blocks kept for the next coroutine.
-constexpr size_t k_spare_blocks = 1024;
+constexpr size_t k_spare_blocks = 4096;
+// Done in one idle moment before events are asked for again.
+constexpr int k_trims_at_once = 64;
+constexpr int k_parks_at_once = 256;
 
 // The scheduler whose loop this thread is in. Coroutines never change threads, so an address of it
 // kept across a switch stays right.
@@ -37,207 +45,13 @@ void leak([[maybe_unused]] const void* object) {
 #endif
 }
 
-}  // namespace
-
-void TurnEnd::leave() {
-  if (next_ == nullptr) return;
-  previous_->next_ = next_;
-  next_->previous_ = previous_;
-  next_ = previous_ = nullptr;
-}
-
-struct Scheduler::Impl {
-  Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
-    turn_ends.next_ = turn_ends.previous_ = &turn_ends;
-  }
-  ~Impl() { turn_ends.leave(); }
-
-  // The ring's own member.
-  class RingHead : public TurnEnd {
-    void on_turn_end() override { CHECK(false); }
-  };
-  // Those who ask meanwhile are called at the end of the next turn.
-  void end_turn() {
-    if (turn_ends.next_ == &turn_ends) return;
-    RingHead now;
-    now.next_ = std::exchange(turn_ends.next_, &turn_ends);
-    now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
-    now.next_->previous_ = now.previous_->next_ = &now;
-    while (now.next_ != &now) {
-      TurnEnd* node = now.next_;
-      node->leave();
-      domain = node->domain_;
-      node->on_turn_end();
-    }
-    domain = 0;
-    now.leave();
-  }
-
-  Scheduler& self;
-  Poller& poller;
-  StackPool stacks{k_stack_bytes};
-  StackPool large_stacks{k_large_stack_bytes};
-  Fiber loop_fiber;
-  ThreadState thread;
-  RingHead turn_ends;
-  LinkList run_queue;
-  TimerWheel timers{self.now_};
-  LinkList all;
-  size_t live = 0;
-  Domain domain = 0;  // Of the running coroutine.
-  const std::function<void()>* thread_stack_work = nullptr;
-  std::vector<std::unique_ptr<Coroutine>> spare;
-  std::vector<std::unique_ptr<Coroutine>>
-      dead;  // Kept: their pointers may still be known somewhere.
-
-  std::atomic<bool> stopped{false};
-  std::mutex posted_mutex;
-  std::vector<std::function<void()>> posted;
-
-  bool anything_posted() {
-    std::lock_guard lock(posted_mutex);
-    return !posted.empty();
-  }
-  StackPool& stacks_of(const Coroutine* coroutine) {
-    return coroutine->stack_size == StackSize::large ? large_stacks : stacks;
-  }
-  bool ready() { return !run_queue.empty() || anything_posted(); }
-
-  void interrupt_from_elsewhere() {
-    if (current_scheduler != &self) poller.interrupt();
-  }
-
-  // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
-  void poll(bool may_wait) {
-    Time limit = self.now_;
-    if (may_wait && !ready() && !stopped.load())
-      limit = timers.next_time();
-    poller.poll(limit);
-    take_in();
-  }
-
-  void take_in() {
-    self.now_ = poller.now();
-    while (Timer* due = timers.fire_next(self.now_)) {
-      unpark(static_cast<Coroutine*>(due), Code::deadline);
-    }
-    std::vector<std::function<void()>> callbacks;
-    {
-      std::lock_guard lock(posted_mutex);
-      callbacks.swap(posted);
-    }
-    for (auto& callback : callbacks) callback();
-  }
-
-  void slice() {
-    const Time end = after(self.now_, k_slice_time);
-    for (int i = 1; i <= k_slice_coroutines; ++i) {
-      if (run_queue.empty() || stopped.load(std::memory_order_relaxed)) return;
-      resume(run_queue.pop_front());
-      if (i % k_slice_clock_every == 0 && poller.now() >= end) return;
-    }
-  }
-
-  void unpark(Coroutine* coroutine, Code outcome) {
-    CHECK(coroutine->state == Coroutine::State::parked);
-    timers.cancel(*coroutine);
-    coroutine->wait_link.unlink();
-    coroutine->outcome = outcome;
-    coroutine->state = Coroutine::State::runnable;
-    run_queue.push_back(coroutine->run_link);
-  }
-
-  // Runs it until it waits, yields or ends; false then. Called by the loop or, for spawn_now(), by a
-  // coroutine, which keeps its turn.
-  bool resume(Coroutine* coroutine) {
-    if (coroutine->stack.low == nullptr) {
-      coroutine->stack = stacks_of(coroutine).take();
-      prepare_fiber(*coroutine, thread, coroutine->stack, &Scheduler::coroutine_main);
-    }
-    coroutine->state = Coroutine::State::running;
-    Coroutine* const outer = self.running_;
-    const Domain outer_domain = domain;
-    coroutine->resumed_by = outer != nullptr ? outer : &loop_fiber;
-    for (;;) {
-      self.running_ = coroutine;
-      domain = coroutine->domain;
-      switch_fiber(*coroutine->resumed_by, *coroutine);
-      self.running_ = outer;
-      domain = outer_domain;
-      if (thread_stack_work == nullptr) break;
-      if (outer != nullptr) {  // On, to the thread's own stack, and back.
-        switch_fiber(*outer, *outer->resumed_by);
-      } else {
-        (*std::exchange(thread_stack_work, nullptr))();
-      }
-    }
-    StackPool::check(coroutine->stack);
-    if (coroutine->state != Coroutine::State::ended) return true;
-    bury(coroutine);
-    return false;
-  }
-
-  // Takes everything from a coroutine that will not run again, and its control block out of the
-  // list of all.
-  std::unique_ptr<Coroutine> strip(Coroutine* coroutine) {
-    timers.cancel(*coroutine);
-    coroutine->wait_link.unlink();
-    coroutine->run_link.unlink();
-    coroutine->all_link.unlink();
-    if (coroutine->stack.low != nullptr) {
-      drop_fiber(*coroutine);
-      stacks_of(coroutine).give_back(std::exchange(coroutine->stack, {}));
-    }
-    --live;
-    return std::unique_ptr<Coroutine>(coroutine);
-  }
-
-  void bury(Coroutine* coroutine) {
-    std::unique_ptr<Coroutine> block = strip(coroutine);
-    if (spare.size() < k_spare_blocks) spare.push_back(std::move(block));
-  }
-
-  Coroutine* new_coroutine() {
-    if (spare.empty()) return new Coroutine;
-    Coroutine* coroutine = spare.back().release();
-    spare.pop_back();
-    coroutine->state = Coroutine::State::runnable;
-    coroutine->cancelled = false;
-    coroutine->hook_word = nullptr;
-    coroutine->stack_size = StackSize::normal;
-    return coroutine;
-  }
-
-  Coroutine* bear(Domain born_in, std::string_view name, std::function<void()> body) {
-    Coroutine* coroutine = new_coroutine();
-    coroutine->scheduler = &self;
-    coroutine->name = name;
-    coroutine->domain = born_in;
-    coroutine->body = std::move(body);
-    all.push_back(coroutine->all_link);
-    ++live;
-    return coroutine;
-  }
-
-  // Leaves the running coroutine until something makes it runnable.
-  Code wait(Time deadline, bool cancellable) {
-    Coroutine* coroutine = self.running_;
-    coroutine->cancellable = cancellable;
-    coroutine->state = Coroutine::State::parked;
-    if (deadline != k_never) timers.set(*coroutine, deadline);
-    switch_fiber(*coroutine, *coroutine->resumed_by);
-    return coroutine->outcome;
-  }
-};
-
-namespace {
-
 // Marks this thread as the scheduler's while its loop runs.
 class InLoop {
  public:
   explicit InLoop(Scheduler* scheduler) : outer_(current_scheduler) {
     CHECK(!Scheduler::in_coroutine());
     current_scheduler = scheduler;
+    report_faults_of_this_thread();
   }
   ~InLoop() { current_scheduler = outer_; }
   InLoop(const InLoop&) = delete;
@@ -249,10 +63,259 @@ class InLoop {
 
 }  // namespace
 
-Scheduler::Scheduler(Poller& poller)
-    : now_(poller.now()), impl_(std::make_unique<Impl>(*this, poller)) {}
+// --- the loop ---
 
-Scheduler::~Scheduler() { CHECK(impl_->live == 0); }
+Scheduler::Impl::Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
+  for (TurnRing* ring : {&turn_ends, &turn_now}) ring->next_ = ring->previous_ = ring;
+  adopt_thread_stack(loop_fiber, thread);
+}
+
+Scheduler::Impl::~Impl() {
+  turn_ends.leave();
+  turn_now.leave();
+}
+
+// The loop runs on the calling thread from now on.
+void Scheduler::Impl::begin() {
+  adopt_thread_stack(loop_fiber, thread);
+  if (watch != nullptr) watch->on_loop_start();
+  beat(true);
+}
+
+Time Scheduler::Impl::wake_up_time() {
+  Time limit = timers.next_time();
+  if (idle.empty()) return limit;
+  const Time next_park = after(coroutine_of(idle.front())->waits_since, park_after);
+  return std::min(limit, next_park);
+}
+
+// Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
+void Scheduler::Impl::poll(bool may_wait) {
+  Time limit = self.now_;
+  if (may_wait && run_queue.empty()) {
+    // Whoever posts from now on sees that the loop sleeps, or the loop sees what was posted.
+    sleeping.store(true);
+    if (!has_posted.load() && !stopped.load() && !clean_up()) limit = wake_up_time();
+  }
+  beat(false);
+  poller.poll(limit);
+  beat(true);
+  sleeping.store(false, std::memory_order_relaxed);
+  take_in();
+}
+
+bool Scheduler::Impl::clean_up() {
+  if (save_idle(k_parks_at_once)) return true;
+  for (const auto& pool : pools) {
+    if (pool != nullptr && pool->trim(k_trims_at_once)) return true;
+  }
+  return false;
+}
+
+void Scheduler::Impl::take_in() {
+  if (watch != nullptr && watch->dozing.load(std::memory_order_relaxed)) watch->wake();
+  self.now_ = poller.now();
+  while (Timer* due = timers.fire_next(self.now_)) {
+    unpark(static_cast<Coroutine*>(due), Code::deadline);
+  }
+  if (!anything_posted()) return;
+  std::vector<Closure> callbacks;
+  {
+    std::lock_guard lock(posted_mutex);
+    callbacks.swap(posted);
+    has_posted.store(false, std::memory_order_relaxed);
+  }
+  for (Closure& callback : callbacks) callback();
+}
+
+void Scheduler::Impl::slice() {
+  const Time end = after(self.now_, k_slice_time);
+  Time read = self.now_;
+  int step = k_clock_every_min;
+  for (int left = k_slice_coroutines; left > 0; left -= step) {
+    direct_left = step;
+    while (direct_left > 0) {
+      if (run_queue.empty() || stopped.load(std::memory_order_relaxed)) return;
+      --direct_left;
+      resume(coroutine_of(run_queue.pop_front()));
+    }
+    const Time now = poller.now();
+    if (now >= end) return;
+    step = now - read < k_quick ? std::min(step * 2, k_clock_every_max) : k_clock_every_min;
+    read = now;
+  }
+}
+
+void TurnEnd::leave() {
+  if (next_ == nullptr) return;
+  previous_->next_ = next_;
+  next_->previous_ = previous_;
+  next_ = previous_ = nullptr;
+}
+
+// Those who ask meanwhile are called at the end of the next turn.
+void Scheduler::Impl::end_turn() {
+  if (turn_ends.next_ == &turn_ends) return;
+  TurnRing& now = turn_now;
+  now.next_ = std::exchange(turn_ends.next_, &turn_ends);
+  now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
+  now.next_->previous_ = now.previous_->next_ = &now;
+  while (now.next_ != &now) {
+    TurnEnd* node = now.next_;
+    node->leave();
+    domain = node->domain_;
+    node->on_turn_end();
+  }
+  domain = 0;
+}
+
+// --- one coroutine ---
+
+StackPool& Scheduler::Impl::pool(StackSize size) {
+  auto& pool = pools[static_cast<int>(size)];
+  if (pool == nullptr) pool = std::make_unique<StackPool>(bytes_of(size));
+  return *pool;
+}
+
+void Scheduler::Impl::unpark(Coroutine* coroutine, Code outcome) {
+  CHECK(coroutine->state == Coroutine::State::waiting);
+  timers.cancel(*coroutine);
+  coroutine->queue_link().unlink();
+  coroutine->idle_link().unlink();
+  coroutine->outcome = outcome;
+  coroutine->state = Coroutine::State::runnable;
+  run_queue.push_back(*coroutine);
+}
+
+// Gives it what it needs to go on.
+inline void Scheduler::Impl::prepare(Coroutine* coroutine) {
+  if (coroutine->stack.low == nullptr) {
+    coroutine->stack = pool(coroutine->stack_size).take();
+    prepare_fiber(*coroutine, thread, coroutine->stack, &Scheduler::coroutine_main);
+  } else if (coroutine->saved != nullptr) {
+    restore_stack(coroutine);
+  }
+  coroutine->state = Coroutine::State::running;
+  beat(true);
+}
+
+// Runs it, and others that follow it directly, until one waits, yields or ends that nothing
+// follows. False: it has ended. Called by the loop or, for spawn_now(), by a coroutine, which keeps
+// its turn: then no other follows.
+bool Scheduler::Impl::resume(Coroutine* coroutine) {
+  prepare(coroutine);
+  Coroutine* const outer = self.running_;
+  const Domain outer_domain = domain;
+  Fiber* const here = outer != nullptr ? static_cast<Fiber*>(outer) : &loop_fiber;
+  coroutine->resumed_by = here;
+  for (;;) {
+    self.running_ = coroutine;
+    domain = coroutine->domain;
+    switch_fiber_inline(*here, *coroutine);
+    coroutine = self.running_;  // Who came back.
+    self.running_ = outer;
+    if (thread_stack_work == nullptr) break;
+    if (outer != nullptr) {  // On, to the thread's own stack, and back.
+      switch_fiber_inline(*outer, *outer->resumed_by);
+    } else {
+      (*std::exchange(thread_stack_work, nullptr))();
+    }
+  }
+  domain = outer_domain;
+  StackPool::check(coroutine->stack);
+  if (coroutine->state != Coroutine::State::ended) return true;
+  bury(coroutine);
+  return false;
+}
+
+// Leaves the running coroutine, which stands in a queue or waits: for the next one that is ready, if
+// that needs nothing of the loop, or for who resumed it. Returns when its turn has come again.
+inline __attribute__((always_inline)) void Scheduler::Impl::leave(Coroutine* coroutine) {
+#ifdef HONGYAN_CHECK_LOCKS
+  const bool holds_an_os_mutex_while_it_waits = os_mutexes_held() != 0;
+  CHECK(!holds_an_os_mutex_while_it_waits);
+#endif
+  if (coroutine->resumed_by == &loop_fiber && direct_left > 0 && !run_queue.empty() &&
+      !stopped.load(std::memory_order_relaxed)) {
+    --direct_left;
+    StackPool::check(coroutine->stack);
+    Coroutine* const next = coroutine_of(run_queue.pop_front());
+    prepare(next);
+    if (next == coroutine) return;
+    next->resumed_by = &loop_fiber;
+    self.running_ = next;
+    domain = next->domain;
+    switch_fiber_inline(*coroutine, *next);
+  } else {
+    switch_fiber_inline(*coroutine, *coroutine->resumed_by);
+  }
+}
+
+// Leaves the running coroutine until something makes it runnable.
+// In place, as is what it calls: a parked coroutine keeps its frames.
+inline __attribute__((always_inline)) Code Scheduler::Impl::wait(Time deadline, bool cancellable,
+                                                                 const char* what,
+                                                                 const void* in) {
+  Coroutine* coroutine = self.running_;
+  coroutine->cancellable = cancellable;
+  coroutine->waits_in = what;
+  coroutine->waits_since = self.now_;
+  coroutine->state = Coroutine::State::waiting;
+  if (deadline != k_never) timers.set(*coroutine, deadline);
+  if (coroutine->may_park) begin_idle(coroutine, in);
+  leave(coroutine);
+  return coroutine->outcome;
+}
+
+// Out of everything that lives elsewhere.
+void Scheduler::Impl::detach(Coroutine* coroutine) {
+  timers.cancel(*coroutine);
+  coroutine->queue_link().unlink();
+  coroutine->idle_link().unlink();
+  coroutine->everyone_link().unlink();
+}
+
+// Takes its stack from a coroutine that will not run again.
+void Scheduler::Impl::strip(Coroutine* coroutine) {
+  if (coroutine->stack.low != nullptr) {
+    drop_fiber(*coroutine);
+    pool(coroutine->stack_size).give_back(std::exchange(coroutine->stack, {}));
+  }
+  --live;
+}
+
+void Scheduler::Impl::bury(Coroutine* coroutine) {
+  coroutine->everyone_link().unlink();
+  strip(coroutine);
+  if (spare.size() < k_spare_blocks) {
+    spare.emplace_back(coroutine);
+  } else {
+    delete coroutine;
+  }
+}
+
+Coroutine* Scheduler::Impl::new_coroutine() {
+  if (spare.empty()) return new Coroutine;
+  Coroutine* coroutine = spare.back().release();
+  spare.pop_back();
+  coroutine->state = Coroutine::State::runnable;
+  coroutine->cancelled = false;
+  coroutine->may_park = false;
+  coroutine->hook_word = nullptr;
+  return coroutine;
+}
+
+// --- Scheduler ---
+
+Scheduler::Scheduler(Poller& poller)
+    : now_(poller.now()), impl_(std::make_unique<Impl>(*this, poller)) {
+  debug_register(*this);
+}
+
+Scheduler::~Scheduler() {
+  CHECK(impl_->live == 0);
+  debug_unregister(*this);
+}
 
 Scheduler& Scheduler::current() {
   CHECK(in_coroutine());
@@ -269,22 +332,40 @@ void** Scheduler::hook_word() {
   return &scheduler->running_->hook_word;
 }
 
-Coroutine* Scheduler::spawn(std::string_view name, std::function<void()> body, StackSize stack) {
-  return spawn_in(impl_->domain, name, std::move(body), stack);
-}
-
-Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, std::function<void()> body,
-                               StackSize stack) {
-  Coroutine* coroutine = impl_->bear(domain, name, std::move(body));
+Coroutine* Scheduler::bear(Domain domain, std::string_view name, Closure& body, StackSize stack) {
+  Coroutine* coroutine = impl_->new_coroutine();
+  coroutine->scheduler = this;
+  coroutine->name = name;
+  coroutine->domain = domain;
   coroutine->stack_size = stack;
-  impl_->run_queue.push_back(coroutine->run_link);
+  coroutine->body = std::move(body);
+  impl_->everyone.push_back(*coroutine);
+  ++impl_->live;
+  ++impl_->spawned;
   return coroutine;
 }
 
-Coroutine* Scheduler::spawn_now(std::string_view name, std::function<void()> body) {
+void Scheduler::start(Coroutine* coroutine) { impl_->run_queue.push_back(*coroutine); }
+
+bool Scheduler::start_now(Coroutine* coroutine) {
   CHECK(current_scheduler == this);
-  Coroutine* coroutine = impl_->bear(impl_->domain, name, std::move(body));
-  return impl_->resume(coroutine) ? coroutine : nullptr;
+  return impl_->resume(coroutine);
+}
+
+Coroutine* Scheduler::spawn(std::string_view name, Closure body, StackSize stack) {
+  return spawn_in(impl_->domain, name, std::move(body), stack);
+}
+
+Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, Closure body,
+                               StackSize stack) {
+  Coroutine* coroutine = bear(domain, name, body, stack);
+  start(coroutine);
+  return coroutine;
+}
+
+Coroutine* Scheduler::spawn_now(std::string_view name, Closure body, StackSize stack) {
+  Coroutine* coroutine = bear(impl_->domain, name, body, stack);
+  return start_now(coroutine) ? coroutine : nullptr;
 }
 
 void Scheduler::at_turn_end(TurnEnd& node) {
@@ -301,87 +382,93 @@ void Scheduler::at_turn_end(TurnEnd& node) {
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
   auto* coroutine = static_cast<Coroutine*>(&fiber);
   coroutine->body();
-  coroutine->body = nullptr;  // What it captured ends with it, while it can still wait.
+  coroutine->body.reset();  // What it captured ends with it, while it can still wait.
+  if (coroutine->locals != nullptr) end_locals(*coroutine);
+  if (coroutine->nursery != nullptr) std::exchange(coroutine->nursery, nullptr)->ended(*coroutine);
   coroutine->state = Coroutine::State::ended;
   leave_fiber(*coroutine, *coroutine->resumed_by);
 }
 
 void Scheduler::run() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
+  impl_->begin();
   impl_->take_in();
   for (;;) {
     impl_->slice();
     impl_->end_turn();
-    if (impl_->stopped.exchange(false)) return;
+    if (impl_->stopped.exchange(false)) break;
     impl_->poll(true);
   }
+  impl_->beat(false);
 }
 
 void Scheduler::run_until_idle() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
+  impl_->begin();
   impl_->take_in();
   for (;;) {
     impl_->slice();
     impl_->end_turn();
-    if (impl_->stopped.exchange(false)) return;
+    if (impl_->stopped.exchange(false)) break;
     const bool idle = !impl_->ready() && impl_->timers.empty();
     impl_->poll(!idle);  // Once more without waiting: something may have arrived.
-    if (idle && !impl_->ready() && impl_->timers.empty()) return;
+    if (idle && !impl_->ready() && impl_->timers.empty()) break;
   }
+  impl_->beat(false);
 }
 
 void Scheduler::run_ready() {
   InLoop in_loop(this);
-  adopt_thread_stack(impl_->loop_fiber, impl_->thread);
+  impl_->begin();
   impl_->poll(false);
   while (impl_->ready()) {
     impl_->slice();
     impl_->end_turn();
-    if (impl_->stopped.exchange(false)) return;
+    if (impl_->stopped.exchange(false)) break;
     impl_->poll(false);
   }
+  impl_->beat(false);
 }
 
 void Scheduler::stop() {
   impl_->stopped.store(true);
-  impl_->interrupt_from_elsewhere();
+  if (current_scheduler != this && impl_->sleeping.load()) impl_->poller.interrupt();
 }
 
-void Scheduler::post(std::function<void()> callback) {
+void Scheduler::post(Closure callback) {
   {
     std::lock_guard lock(impl_->posted_mutex);
     impl_->posted.push_back(std::move(callback));
   }
-  impl_->interrupt_from_elsewhere();
+  impl_->has_posted.store(true);
+  if (current_scheduler != this && impl_->sleeping.load()) impl_->poller.interrupt();
 }
 
-Status Scheduler::park(Time deadline) {
+Status Scheduler::park(Time deadline, const char* what, const void* in) {
   CHECK(running_ != nullptr);
   if (running_->cancelled) return Status(Code::cancelled, "cancelled");
   if (deadline <= now_) return Status(Code::deadline, "deadline passed");
-  switch (impl_->wait(deadline, true)) {
+  switch (impl_->wait(deadline, true, what, in)) {
     case Code::ok: return {};
     case Code::cancelled: return Status(Code::cancelled, "cancelled");
     default: return Status(Code::deadline, "deadline passed");
   }
 }
 
-void Scheduler::park_uncancellable() {
+void Scheduler::park_uncancellable(const char* what, const void* in) {
   CHECK(running_ != nullptr);
-  CHECK(impl_->wait(k_never, false) == Code::ok);
+  CHECK(impl_->wait(k_never, false, what, in) == Code::ok);
 }
 
 void Scheduler::wake(Coroutine* coroutine) {
   CHECK(coroutine->scheduler == this);
-  if (coroutine->state == Coroutine::State::parked) impl_->unpark(coroutine, Code::ok);
+  if (coroutine->state == Coroutine::State::waiting) impl_->unpark(coroutine, Code::ok);
 }
 
 void Scheduler::cancel(Coroutine* coroutine) {
   CHECK(coroutine->scheduler == this);
   coroutine->cancelled = true;
-  if (coroutine->state == Coroutine::State::parked && coroutine->cancellable) {
+  if (coroutine->state == Coroutine::State::waiting && coroutine->cancellable) {
     impl_->unpark(coroutine, Code::cancelled);
   }
 }
@@ -392,53 +479,48 @@ void Scheduler::yield() {
   CHECK(running_ != nullptr);
   Coroutine* coroutine = running_;
   coroutine->state = Coroutine::State::runnable;
-  impl_->run_queue.push_back(coroutine->run_link);
-  switch_fiber(*coroutine, *coroutine->resumed_by);
+  impl_->run_queue.push_back(*coroutine);
+  impl_->leave(coroutine);
 }
 
 void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
   if (running_ == nullptr) return work();
   impl_->thread_stack_work = &work;
-  switch_fiber(*running_, *running_->resumed_by);
+  switch_fiber_inline(*running_, *running_->resumed_by);
 }
 
 Domain Scheduler::running_domain() const { return impl_->domain; }
 
 size_t Scheduler::live() const { return impl_->live; }
 
-std::string Scheduler::dump() const {
-  std::string out;
-  impl_->all.each([&](Coroutine* coroutine) {
-    const char* doing = coroutine == running_ ? "runs" : "is ready";
-    std::string until;
-    if (coroutine->state == Coroutine::State::parked) {
-      doing = "waits";
-      if (coroutine->set()) {
-        until = fmt::format(" for {} ms more", milliseconds(coroutine->deadline() - now_));
-      }
-    }
-    fmt::format_to(std::back_inserter(out), "{} (domain {}) {}{}{}\n", coroutine->name,
-                   coroutine->domain, doing, until, coroutine->cancelled ? ", cancelled" : "");
-  });
-  return out;
-}
+void Scheduler::set_watch(LoopWatch* watch) { impl_->watch = watch; }
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
+  for (Impl::TurnRing* ring : {&impl_->turn_ends, &impl_->turn_now}) {
+    for (TurnEnd* node = ring->next_; node != ring;) {
+      TurnEnd* const next = node->next_;
+      if (node->domain_ == domain) node->leave();
+      node = next;
+    }
+  }
   std::vector<Coroutine*> victims;
-  impl_->all.each([&](Coroutine* coroutine) {
+  impl_->everyone.each([&](Link<EveryoneTag>& link) {
+    Coroutine* coroutine = coroutine_of(&link);
     if (coroutine->domain == domain) victims.push_back(coroutine);
   });
-  for (TurnEnd* node = impl_->turn_ends.next_; node != &impl_->turn_ends;) {
-    TurnEnd* const next = node->next_;
-    if (node->domain_ == domain) node->leave();
-    node = next;
+  // Wait lists may live on the victims' stacks: all leave before the first stack goes.
+  for (Coroutine* victim : victims) {
+    if (victim->saved != nullptr) impl_->restore_stack(victim);
   }
+  for (Coroutine* victim : victims) impl_->detach(victim);
   for (Coroutine* victim : victims) {
     victim->state = Coroutine::State::dead;
     // What the body captured is not destroyed either: nothing of a dead process runs.
-    leak(new std::function<void()>(std::move(victim->body)));
-    impl_->dead.push_back(impl_->strip(victim));
+    leak(new Closure(std::move(victim->body)));
+    leak(std::exchange(victim->locals, nullptr));
+    impl_->strip(victim);
+    impl_->dead.emplace_back(victim);
   }
 }
 

@@ -453,11 +453,11 @@ bool eat_stack() {
 }
 
 TEST_F(SchedulerTest, a_large_stack_holds_what_a_normal_one_could_not) {
-  constexpr size_t bytes = k_large_stack_bytes / 4 * 3;
+  constexpr size_t bytes = bytes_of(StackSize::k256) / 4 * 3;
   static_assert(bytes > k_stack_bytes);
   bool held = false;
   for (int i = 0; i < 2; ++i) {  // The second has the control block of the first, and a normal stack.
-    scheduler.spawn("large", [&] { held = eat_stack<bytes>(); }, StackSize::large);
+    scheduler.spawn("large", [&] { held = eat_stack<bytes>(); }, StackSize::k256);
     scheduler.run_until_idle();
     scheduler.spawn("normal", [] { (void)eat_stack<k_stack_bytes / 4>(); });
     scheduler.run_until_idle();

@@ -1,4 +1,4 @@
-#include "runtime/coro/switch.h"
+#include "runtime/coro/switch_x86_64.h"
 
 #ifndef HONGYAN_BOOST_SWITCH
 
@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "base/check.h"
-#include "runtime/coro/exception_state.h"
 
 // hongyan_switch_stack(save: %rdi, to: %rsi) leaves the frame pointer on the old stack and its end in
 // *save, and goes on where the other stack ends in the same way. Both look alike at every
@@ -65,28 +64,6 @@ struct End {
   const void* instruction;
 };
 
-inline __attribute__((always_inline)) void change_stack(Fiber& from, Fiber& to) {
-  void* save = &from.context;
-  void* end = to.context;
-  Fiber* fiber = &to;
-  // The compiler may keep data below the stack pointer, where `call` writes: step over it first.
-  asm volatile(
-      "leaq -128(%%rsp), %%rsp\n\t"
-      "call hongyan_switch_stack\n\t"
-      "leaq 128(%%rsp), %%rsp"
-      : "+D"(save), "+S"(end), "+d"(fiber)
-      :
-      : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
-        "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
-        "xmm13", "xmm14", "xmm15",
-#ifdef __AVX512F__
-        "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",
-        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",
-        "k7",
-#endif
-        "cc", "memory");
-}
-
 }  // namespace
 
 void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
@@ -106,14 +83,10 @@ void adopt_thread_stack(Fiber& fiber, ThreadState& thread) {
   fiber.thread = &thread;
 }
 
-void switch_fiber(Fiber& from, Fiber& to) {
-  swap_thread_state(from, to);
-  change_stack(from, to);
-}
+void switch_fiber(Fiber& from, Fiber& to) { switch_fiber_inline(from, to); }
 
 void leave_fiber(Fiber& from, Fiber& to) {
-  swap_thread_state(from, to);
-  change_stack(from, to);
+  switch_fiber_inline(from, to);
   CHECK(false);
   __builtin_unreachable();
 }

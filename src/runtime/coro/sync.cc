@@ -4,25 +4,26 @@
 
 namespace hongyan::runtime {
 
-Status WaitList::wait(Time deadline) {
+Status WaitList::wait(Time deadline, const char* what) {
   Scheduler& scheduler = Scheduler::current();
-  Link& link = scheduler.running()->wait_link;
-  waiting_.push_back(link);
-  Status status = scheduler.park(deadline);
-  link.unlink();  // Still in the list when park() did not wait at all.
+  Coroutine* const self = scheduler.running();
+  waiting_.push_back(*self);
+  Status status = scheduler.park(deadline, what, this);
+  self->queue_link().unlink();  // Still in the list when park() did not wait at all.
   return status;
 }
 
-void WaitList::wait_uncancellable() {
+void WaitList::wait_uncancellable(const char* what) {
   Scheduler& scheduler = Scheduler::current();
-  waiting_.push_back(scheduler.running()->wait_link);
-  scheduler.park_uncancellable();
+  waiting_.push_back(*scheduler.running());
+  scheduler.park_uncancellable(what, this);
 }
 
 bool WaitList::wake_one() {
-  Coroutine* first = waiting_.pop_front();
+  Link<QueueTag>* const first = waiting_.pop_front();
   if (first == nullptr) return false;
-  first->scheduler->wake(first);
+  Coroutine* const coroutine = coroutine_of(first);
+  coroutine->scheduler->wake(coroutine);
   return true;
 }
 
@@ -33,7 +34,7 @@ void WaitList::wake_all() {
 
 Result<Mutex::Guard> Mutex::lock(Call& call) {
   if (locked_) {
-    TRY(waiters_.wait(call.deadline));  // Woken is owning: unlock() left it locked for us.
+    TRY(waiters_.wait(call.deadline, "mutex"));  // Woken is owning: unlock() left it locked for us.
   }
   locked_ = true;
   return Guard(this);
@@ -44,39 +45,103 @@ void Mutex::unlock() {
   if (!waiters_.wake_one()) locked_ = false;
 }
 
-Nursery::~Nursery() { CHECK(children_.empty()); }
+Result<SharedMutex::Guard> SharedMutex::lock(Call& call) {
+  if (writing_ || readers_ > 0) {
+    Status status = writers_waiting_.wait(call.deadline, "shared mutex to write");
+    if (!status.ok()) {
+      if (!writing_ && writers_waiting_.empty()) let_readers_in();  // They waited behind this one.
+      return status;
+    }
+  }
+  writing_ = true;
+  return Guard(this, false);
+}
 
-void Nursery::spawn(std::string_view name, std::function<void()> body, StackSize stack) {
-  const auto place = children_.insert(children_.end(), nullptr);
-  auto run = [this, place, body = std::move(body)]() mutable {
-    std::exchange(body, nullptr)();  // What it captured is gone before the child counts as ended.
-    children_.erase(place);
-    if (children_.empty()) joiners_.wake_all();
-  };
-  *place = scheduler_.spawn(name, std::move(run), stack);
-  if (cancelled_) scheduler_.cancel(*place);
+Result<SharedMutex::Guard> SharedMutex::lock_shared(Call& call) {
+  if (writing_ || !writers_waiting_.empty()) {
+    TRY(readers_waiting_.wait(call.deadline, "shared mutex to read"));  // Counted by who woke it.
+  } else {
+    ++readers_;
+  }
+  return Guard(this, true);
+}
+
+void SharedMutex::let_readers_in() {
+  while (readers_waiting_.wake_one()) ++readers_;
+}
+
+void SharedMutex::unlock(bool shared) {
+  if (shared) {
+    CHECK(readers_ > 0);
+    if (--readers_ == 0 && writers_waiting_.wake_one()) writing_ = true;
+    return;
+  }
+  CHECK(writing_);
+  writing_ = false;
+  let_readers_in();
+  if (readers_ == 0 && writers_waiting_.wake_one()) writing_ = true;
+}
+
+Status Semaphore::acquire(Call& call) {
+  if (try_acquire()) return {};
+  return waiters_.wait(call.deadline, "semaphore");  // Woken is inside.
+}
+
+bool Semaphore::try_acquire() {
+  if (free_ == 0) return false;
+  --free_;
+  return true;
+}
+
+void Semaphore::release() {
+  if (!waiters_.wake_one()) ++free_;
+}
+
+Nursery::~Nursery() { CHECK(live_ == 0); }
+
+Coroutine* Nursery::bear(std::string_view name, Closure& body, StackSize stack) {
+  Coroutine* child = scheduler_.bear(scheduler_.running_domain(), name, body, stack);
+  child->nursery = this;
+  child->cancelled = cancelled_;
+  children_.push_back(*child);
+  ++live_;
+  return child;
+}
+
+void Nursery::spawn(std::string_view name, Closure body, StackSize stack) {
+  scheduler_.start(bear(name, body, stack));
+}
+
+void Nursery::spawn_now(std::string_view name, Closure body, StackSize stack) {
+  scheduler_.start_now(bear(name, body, stack));
+}
+
+// The last the child does.
+void Nursery::ended(Coroutine& child) {
+  child.child_link().unlink();
+  if (--live_ == 0) joiners_.wake_all();
 }
 
 void Nursery::cancel() {
   cancelled_ = true;
-  for (Coroutine* child : children_) scheduler_.cancel(child);
+  children_.each([&](Link<ChildTag>& child) { scheduler_.cancel(coroutine_of(&child)); });
 }
 
 Status Nursery::join(Call& call) {
-  while (!children_.empty()) TRY(joiners_.wait(call.deadline));
+  while (live_ > 0) TRY(joiners_.wait(call.deadline, "nursery"));
   return {};
 }
 
 void Nursery::cancel_and_join() {
   cancel();
-  while (!children_.empty()) joiners_.wait_uncancellable();
+  while (live_ > 0) joiners_.wait_uncancellable("nursery");
 }
 
 Status sleep(Call& call, Duration duration) {
   Scheduler& scheduler = Scheduler::current();
   const Time end = after(scheduler.now(), duration);
   const bool in_time = end <= call.deadline;
-  Status status = scheduler.park(in_time ? end : call.deadline);
+  Status status = scheduler.park(in_time ? end : call.deadline, "sleep");
   if (status.code() == Code::deadline && in_time) return {};
   return status;
 }

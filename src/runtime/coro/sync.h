@@ -4,8 +4,6 @@
 #pragma once
 
 #include <deque>
-#include <functional>
-#include <list>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -13,6 +11,7 @@
 #include "base/check.h"
 #include "base/result.h"
 #include "runtime/call.h"
+#include "runtime/coro/closure.h"
 #include "runtime/coro/links.h"
 #include "runtime/coro/scheduler.h"
 
@@ -27,14 +26,15 @@ class WaitList {
   WaitList& operator=(const WaitList&) = delete;
   // Leaves the list at the instant of deadline or cancel, so no wake_one() is spent on it
   // afterwards.
-  Status wait(Time deadline);
-  void wait_uncancellable();
+  // `what` is a literal that completes "waits in ...".
+  Status wait(Time deadline, const char* what = nullptr);
+  void wait_uncancellable(const char* what = nullptr);
   bool wake_one();  // False when nobody waits.
   void wake_all();
   bool empty() const { return waiting_.empty(); }
 
  private:
-  LinkList waiting_;
+  LinkList<QueueTag> waiting_;
 };
 
 class Mutex {
@@ -59,9 +59,58 @@ class Mutex {
   WaitList waiters_;
 };
 
+// Many readers or one writer. A reader that comes while a writer waits waits too, and after a writer
+// all readers that have come meanwhile are let in: neither kind waits for ever.
+class SharedMutex {
+ public:
+  class [[nodiscard]] Guard {
+   public:
+    Guard(SharedMutex* mutex, bool shared) : mutex_(mutex), shared_(shared) {}
+    Guard(Guard&& other) noexcept
+        : mutex_(std::exchange(other.mutex_, nullptr)), shared_(other.shared_) {}
+    Guard& operator=(Guard&&) = delete;
+    ~Guard() {
+      if (mutex_ != nullptr) mutex_->unlock(shared_);
+    }
+
+   private:
+    SharedMutex* mutex_;
+    bool shared_;
+  };
+  Result<Guard> lock(Call& call);
+  Result<Guard> lock_shared(Call& call);
+
+ private:
+  void unlock(bool shared);
+  void let_readers_in();
+  bool writing_ = false;
+  size_t readers_ = 0;
+  WaitList writers_waiting_;
+  WaitList readers_waiting_;
+};
+
+// So many may be inside at once.
+class Semaphore {
+ public:
+  explicit Semaphore(size_t free) : free_(free) {}
+  Status acquire(Call& call);
+  bool try_acquire();
+  void release();  // Hands over to the first waiter: nobody overtakes.
+  size_t free() const { return free_; }
+
+ private:
+  size_t free_;
+  WaitList waiters_;
+};
+
 class CondVar {
  public:
-  Status wait(Call& call) { return waiters_.wait(call.deadline); }
+  Status wait(Call& call) { return waiters_.wait(call.deadline, "condition"); }
+  template <typename Condition>
+  Status wait_until(Call& call, Condition condition) {
+    while (!condition()) TRY(wait(call));
+    return {};
+  }
   void notify_one() { waiters_.wake_one(); }
   void notify_all() { waiters_.wake_all(); }
 
@@ -75,7 +124,7 @@ class Channel {
  public:
   explicit Channel(size_t capacity) : capacity_(capacity) { CHECK(capacity > 0); }
   Status send(Call& call, T item) {
-    while (!closed_ && items_.size() >= capacity_) TRY(space_.wait(call.deadline));
+    while (!closed_ && items_.size() >= capacity_) TRY(space_.wait(call.deadline, "channel to send"));
     if (closed_) return Status(Code::closed, "channel closed");
     items_.push_back(std::move(item));
     news_.wake_one();
@@ -90,7 +139,7 @@ class Channel {
   Result<T> receive(Call& call) {
     while (items_.empty()) {
       if (closed_) return Status(Code::closed, "channel closed");
-      TRY(news_.wait(call.deadline));
+      TRY(news_.wait(call.deadline, "channel to receive"));
     }
     T item = std::move(items_.front());
     items_.pop_front();
@@ -119,19 +168,25 @@ class Nursery {
   ~Nursery();
   Nursery(const Nursery&) = delete;
   Nursery& operator=(const Nursery&) = delete;
-  void spawn(std::string_view name, std::function<void()> body,
-             StackSize stack = StackSize::normal);
+  void spawn(std::string_view name, Closure body, StackSize stack = StackSize::k64);
+  // As Scheduler::spawn_now: it has run until its first wait, or to its end, when this returns.
+  void spawn_now(std::string_view name, Closure body, StackSize stack = StackSize::k64);
   void cancel();  // Every child's waits fail from now on; new children are born cancelled.
   Status join(Call& call);  // Waits until all children have ended.
   // cancel(), then waits for the end of all children even if the caller is cancelled itself: for
   // cleaning up. Its length is what the children do between a failed wait and their end.
   void cancel_and_join();
-  size_t live() const { return children_.size(); }
+  size_t live() const { return live_; }
 
  private:
+  friend class Scheduler;
+  Coroutine* bear(std::string_view name, Closure& body, StackSize stack);
+  void ended(Coroutine& child);
+
   Scheduler& scheduler_;
   bool cancelled_ = false;
-  std::list<Coroutine*> children_;
+  size_t live_ = 0;
+  LinkList<ChildTag> children_;
   WaitList joiners_;
 };
 

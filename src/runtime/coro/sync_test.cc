@@ -128,6 +128,142 @@ TEST_F(SyncTest, a_condition_wakes_one_or_all) {
   EXPECT_EQ(seen, "abc");
 }
 
+TEST_F(SyncTest, readers_share_and_a_writer_is_alone_and_neither_waits_for_ever) {
+  SharedMutex mutex;
+  int readers = 0;
+  const auto read = [&](const char* mark) {
+    return [this, &mutex, &readers, mark] {
+      Call call = call_for(1s);
+      auto guard = mutex.lock_shared(call);
+      ASSERT_TRUE(guard.ok());
+      ++readers;
+      EXPECT_TRUE(sleep(call, 10ms).ok());
+      --readers;
+      seen += mark;
+    };
+  };
+  const auto write = [&](const char* mark) {
+    return [this, &mutex, &readers, mark] {
+      Call call = call_for(1s);
+      auto guard = mutex.lock(call);
+      ASSERT_TRUE(guard.ok());
+      EXPECT_EQ(readers, 0);
+      EXPECT_TRUE(sleep(call, 10ms).ok());
+      EXPECT_EQ(readers, 0);
+      seen += mark;
+    };
+  };
+  scheduler.spawn("r", read("r"));
+  scheduler.spawn("r", read("r"));
+  scheduler.spawn("w", write("W"));
+  scheduler.spawn("w", write("V"));
+  scheduler.spawn("r", read("s"));  // Behind the first writer, before the second.
+  scheduler.spawn("r", read("s"));
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "rrWssV");
+}
+
+TEST_F(SyncTest, readers_go_on_when_the_writer_they_waited_for_gives_up) {
+  SharedMutex mutex;
+  run_in_coroutine(env, [&] {
+    Call call = call_for(1s);
+    Nursery nursery(scheduler);
+    {
+      auto guard = mutex.lock_shared(call);
+      nursery.spawn("writer", [&] {
+        Call hasty = call_for(5ms);
+        EXPECT_EQ(mutex.lock(hasty).code(), Code::deadline);
+      });
+      nursery.spawn("reader", [&] {
+        Call mine = call_for(1s);
+        const Time start = scheduler.now();
+        EXPECT_TRUE(mutex.lock_shared(mine).ok());
+        EXPECT_EQ(scheduler.now() - start, 5ms);
+      });
+      EXPECT_TRUE(sleep(call, 50ms).ok());
+    }
+    EXPECT_TRUE(nursery.join(call).ok());
+    EXPECT_TRUE(mutex.lock(call).ok());
+  });
+}
+
+TEST_F(SyncTest, a_semaphore_lets_so_many_in_and_hands_over_in_order) {
+  Semaphore semaphore(2);
+  int inside = 0;
+  for (char name : {'a', 'b', 'c', 'd'}) {
+    scheduler.spawn("x", [&, name] {
+      Call call = call_for(1s);
+      ASSERT_TRUE(semaphore.acquire(call).ok());
+      EXPECT_LE(++inside, 2);
+      seen += name;
+      EXPECT_TRUE(sleep(call, 10ms).ok());
+      --inside;
+      semaphore.release();
+    });
+  }
+  scheduler.spawn("hasty", [&] {
+    Call hasty = call_for(5ms);
+    EXPECT_FALSE(semaphore.try_acquire());
+    EXPECT_EQ(semaphore.acquire(hasty).code(), Code::deadline);
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "abcd");
+  EXPECT_EQ(semaphore.free(), 2u);
+}
+
+TEST_F(SyncTest, a_condition_can_be_waited_for_itself) {
+  CondVar changed;
+  int value = 0;
+  run_in_coroutine(env, [&] {
+    Call call = call_for(1s);
+    Nursery nursery(scheduler);
+    nursery.spawn("counter", [&] {
+      for (int i = 0; i < 3; ++i) {
+        scheduler.yield();
+        ++value;
+        changed.notify_all();
+      }
+    });
+    EXPECT_TRUE(changed.wait_until(call, [&] { return value == 3; }).ok());
+    Call hasty = call_for(5ms);
+    EXPECT_EQ(changed.wait_until(hasty, [&] { return value == 4; }).code(), Code::deadline);
+    EXPECT_TRUE(nursery.join(call).ok());
+  });
+}
+
+TEST_F(SyncTest, a_child_spawned_now_has_begun_when_spawn_returns) {
+  run_in_coroutine(env, [&] {
+    Call call = call_for(1s);
+    Nursery nursery(scheduler);
+    nursery.spawn_now("short", [&] { seen += "a"; });
+    EXPECT_EQ(nursery.live(), 0u);
+    nursery.spawn_now("long", [&] {
+      seen += "b";
+      scheduler.yield();
+      seen += "d";
+    });
+    seen += "c";
+    EXPECT_EQ(nursery.live(), 1u);
+    EXPECT_TRUE(nursery.join(call).ok());
+    EXPECT_EQ(seen, "abcd");
+  });
+}
+
+TEST_F(SyncTest, a_dump_says_what_is_waited_in) {
+  Mutex mutex;
+  run_in_coroutine(env, [&] {
+    Call call = call_for(1s);
+    Nursery nursery(scheduler);
+    auto guard = mutex.lock(call);
+    nursery.spawn("waiter", [&] { (void)mutex.lock(call); });
+    scheduler.yield();
+    EXPECT_NE(scheduler.dump().find("waiter (domain 0) waits in mutex for 1000 ms more\n"),
+              std::string::npos);
+    nursery.cancel();
+    EXPECT_TRUE(nursery.join(call).ok());
+  });
+}
+
 TEST_F(SyncTest, join_waits_for_children_of_children) {
   run_in_coroutine(env, [&] {
     Call call = call_for(1s);

@@ -11,7 +11,7 @@
 // with cancellation (ECANCELED). A look-up of a name and an access to a file run on the Env's pool;
 // they can't be taken back, so they are waited for whatever the call says.
 //
-// Foreign code counts on a thread's stack: run it in a coroutine of StackSize::large.
+// Foreign code counts on a thread's stack: run it in a coroutine of StackSize::k256.
 #pragma once
 
 #include "runtime/call.h"

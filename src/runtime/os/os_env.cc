@@ -16,6 +16,7 @@
 #include "runtime/os/kernel_network.h"
 #include "runtime/os/kernel_readiness.h"
 #include "runtime/os/line_log.h"
+#include "runtime/os/stall_detector.h"
 #include "runtime/os/thread_lane.h"
 
 namespace hongyan::runtime {
@@ -99,6 +100,7 @@ class OsEnv : public Env {
   Counters counters_;
   EpollPoller poller_;
   Scheduler scheduler_{poller_};
+  StallDetector stall_detector_{scheduler_, counters_, log_};
   KernelNetwork network_{poller_, counters_, log_};
   KernelDisk disk_;
   std::unique_ptr<KernelReadiness> readiness_;

@@ -1,0 +1,12 @@
+// Where code stands, in words for people.
+#pragma once
+
+#include <string>
+
+namespace hongyan::runtime {
+
+// "hongyan::rpc::Server::accept_loop()+0x1c" where the program exports its symbols, else
+// "hongyan-server+0x4711", which addr2line understands.
+std::string describe_frame(const void* instruction);
+
+}  // namespace hongyan::runtime

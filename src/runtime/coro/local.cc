@@ -1,0 +1,17 @@
+#include "runtime/coro/local.h"
+
+#include "runtime/coro/coroutine.h"
+#include "runtime/coro/scheduler.h"
+
+namespace hongyan::runtime {
+
+LocalValue*& running_locals() { return Scheduler::current().running()->locals; }
+
+void end_locals(Coroutine& coroutine) {
+  while (LocalValue* value = coroutine.locals) {
+    coroutine.locals = value->next;
+    value->destroy(value);
+  }
+}
+
+}  // namespace hongyan::runtime
