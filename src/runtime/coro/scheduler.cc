@@ -39,7 +39,7 @@ void leak([[maybe_unused]] const void* object) {
 
 }  // namespace
 
-void TurnEnd::leave() {
+void TurnNode::leave() {
   if (next_ == nullptr) return;
   previous_->next_ = next_;
   next_->previous_ = previous_;
@@ -48,36 +48,56 @@ void TurnEnd::leave() {
 
 struct Scheduler::Impl {
   Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
-    turn_ends.next_ = turn_ends.previous_ = &turn_ends;
+    for (RingHead* ring : {&turn_starts, &turn_ends}) ring->next_ = ring->previous_ = ring;
   }
-  ~Impl() { turn_ends.leave(); }
+  ~Impl() {
+    for (RingHead* ring : {&turn_starts, &turn_ends}) ring->leave();
+  }
 
   // The ring's own member.
-  class RingHead : public TurnEnd {
-    void on_turn_end() override { CHECK(false); }
+  class RingHead : public TurnNode {
+    friend struct Impl;
+    void run_turn() override { CHECK(false); }
   };
-  // Those who ask meanwhile are called at the end of the next turn.
-  void end_turn() {
-    if (turn_ends.next_ == &turn_ends) return;
+  void enter(RingHead& ring, TurnNode& node) {
+    if (node.next_ != nullptr) return;
+    node.domain_ = domain;
+    node.next_ = &ring;
+    node.previous_ = ring.previous_;
+    ring.previous_->next_ = &node;
+    ring.previous_ = &node;
+  }
+  // Those who ask meanwhile are called in the next turn.
+  void call_all(RingHead& ring) {
+    if (ring.next_ == &ring) return;
     RingHead now;
-    now.next_ = std::exchange(turn_ends.next_, &turn_ends);
-    now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
+    now.next_ = std::exchange(ring.next_, &ring);
+    now.previous_ = std::exchange(ring.previous_, &ring);
     now.next_->previous_ = now.previous_->next_ = &now;
     while (now.next_ != &now) {
-      TurnEnd* node = now.next_;
+      TurnNode* node = now.next_;
       node->leave();
       domain = node->domain_;
-      node->on_turn_end();
+      node->run_turn();
     }
     domain = 0;
     now.leave();
   }
+  void leave_all(RingHead& ring, Domain dead_domain) {
+    for (TurnNode* node = ring.next_; node != &ring;) {
+      TurnNode* const next = node->next_;
+      if (node->domain_ == dead_domain) node->leave();
+      node = next;
+    }
+  }
+  void end_turn() { call_all(turn_ends); }
 
   Scheduler& self;
   Poller& poller;
   StackPool stacks{k_stack_bytes};
   Fiber loop_fiber;
   ThreadState thread;
+  RingHead turn_starts;
   RingHead turn_ends;
   LinkList run_queue;
   TimerWheel timers{self.now_};
@@ -97,7 +117,10 @@ struct Scheduler::Impl {
     std::lock_guard lock(posted_mutex);
     return !posted.empty();
   }
-  bool ready() { return !run_queue.empty() || anything_posted(); }
+  bool ready() {
+    return !run_queue.empty() || turn_starts.next_ != &turn_starts || turn_ends.next_ != &turn_ends ||
+           anything_posted();
+  }
 
   void interrupt_from_elsewhere() {
     if (current_scheduler != &self) poller.interrupt();
@@ -127,6 +150,7 @@ struct Scheduler::Impl {
 
   void slice() {
     const Time end = after(self.now_, k_slice_time);
+    call_all(turn_starts);
     for (int i = 1; i <= k_slice_coroutines; ++i) {
       if (run_queue.empty() || stopped.load(std::memory_order_relaxed)) return;
       resume(run_queue.pop_front());
@@ -273,15 +297,11 @@ Coroutine* Scheduler::spawn_now(std::string_view name, std::function<void()> bod
   return impl_->resume(coroutine) ? coroutine : nullptr;
 }
 
-void Scheduler::at_turn_end(TurnEnd& node) {
-  if (node.next_ != nullptr) return;
-  node.domain_ = impl_->domain;
-  TurnEnd& head = impl_->turn_ends;
-  node.next_ = &head;
-  node.previous_ = head.previous_;
-  head.previous_->next_ = &node;
-  head.previous_ = &node;
-}
+void Scheduler::at_turn_end(TurnEnd& node) { impl_->enter(impl_->turn_ends, node); }
+
+void Scheduler::at_turn_start(TurnStart& node) { impl_->enter(impl_->turn_starts, node); }
+
+Time Scheduler::read_clock() { return impl_->poller.now(); }
 
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
@@ -415,11 +435,8 @@ void Scheduler::kill(Domain domain) {
   impl_->all.each([&](Coroutine* coroutine) {
     if (coroutine->domain == domain) victims.push_back(coroutine);
   });
-  for (TurnEnd* node = impl_->turn_ends.next_; node != &impl_->turn_ends;) {
-    TurnEnd* const next = node->next_;
-    if (node->domain_ == domain) node->leave();
-    node = next;
-  }
+  impl_->leave_all(impl_->turn_starts, domain);
+  impl_->leave_all(impl_->turn_ends, domain);
   for (Coroutine* victim : victims) {
     victim->state = Coroutine::State::dead;
     // What the body captured is not destroyed either: nothing of a dead process runs.
