@@ -66,14 +66,10 @@ class InLoop {
 // --- the loop ---
 
 Scheduler::Impl::Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
-  for (TurnRing* ring : {&turn_ends, &turn_now}) ring->next_ = ring->previous_ = ring;
   adopt_thread_stack(loop_fiber, thread);
 }
 
-Scheduler::Impl::~Impl() {
-  turn_ends.leave();
-  turn_now.leave();
-}
+Scheduler::Impl::~Impl() = default;
 
 // The loop runs on the calling thread from now on.
 void Scheduler::Impl::begin() {
@@ -92,7 +88,7 @@ Time Scheduler::Impl::wake_up_time() {
 // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
 void Scheduler::Impl::poll(bool may_wait) {
   Time limit = self.now_;
-  if (may_wait && run_queue.empty()) {
+  if (may_wait && run_queue.empty() && !turn_wanted()) {
     // Whoever posts from now on sees that the loop sleeps, or the loop sees what was posted.
     sleeping.store(true);
     if (!has_posted.load() && !stopped.load() && !clean_up()) limit = wake_up_time();
@@ -132,6 +128,7 @@ void Scheduler::Impl::slice() {
   const Time end = after(self.now_, k_slice_time);
   Time read = self.now_;
   int step = k_clock_every_min;
+  call_all(turn_starts);
   for (int left = k_slice_coroutines; left > 0; left -= step) {
     direct_left = step;
     while (direct_left > 0) {
@@ -146,25 +143,53 @@ void Scheduler::Impl::slice() {
   }
 }
 
-void TurnEnd::leave() {
+void TurnNode::leave() {
   if (next_ == nullptr) return;
   previous_->next_ = next_;
   next_->previous_ = previous_;
   next_ = previous_ = nullptr;
 }
 
-// Those who ask meanwhile are called at the end of the next turn.
-void Scheduler::Impl::end_turn() {
-  if (turn_ends.next_ == &turn_ends) return;
-  TurnRing& now = turn_now;
-  now.next_ = std::exchange(turn_ends.next_, &turn_ends);
-  now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
-  now.next_->previous_ = now.previous_->next_ = &now;
-  while (now.next_ != &now) {
-    TurnEnd* node = now.next_;
-    node->leave();
-    domain = node->domain_;
-    node->on_turn_end();
+void Scheduler::Impl::TurnRing::enter(TurnNode& node, Domain domain) {
+  if (node.next_ != nullptr) return;
+  node.domain_ = domain;
+  node.next_ = this;
+  node.previous_ = previous_;
+  previous_->next_ = &node;
+  previous_ = &node;
+}
+
+void Scheduler::Impl::TurnRing::take_all(TurnRing& from) {
+  CHECK(empty());
+  if (from.empty()) return;
+  next_ = from.next_;
+  previous_ = from.previous_;
+  next_->previous_ = previous_->next_ = this;
+  from.next_ = from.previous_ = &from;
+}
+
+TurnNode* Scheduler::Impl::TurnRing::take_first() {
+  if (empty()) return nullptr;
+  TurnNode* node = next_;
+  node->leave();
+  return node;
+}
+
+void Scheduler::Impl::TurnRing::drop(Domain domain) {
+  for (TurnNode* node = next_; node != this;) {
+    TurnNode* const next = node->next_;
+    if (node->domain_ == domain) node->leave();
+    node = next;
+  }
+}
+
+// Those who ask meanwhile are called in the next turn.
+void Scheduler::Impl::call_all(TurnRing& ring) {
+  if (ring.empty()) return;
+  turn_now.take_all(ring);
+  while (TurnNode* node = turn_now.take_first()) {
+    domain = TurnRing::domain_of(*node);
+    TurnRing::run(*node);
   }
   domain = 0;
 }
@@ -368,15 +393,11 @@ Coroutine* Scheduler::spawn_now(std::string_view name, Closure body, StackSize s
   return start_now(coroutine) ? coroutine : nullptr;
 }
 
-void Scheduler::at_turn_end(TurnEnd& node) {
-  if (node.next_ != nullptr) return;
-  node.domain_ = impl_->domain;
-  TurnEnd& head = impl_->turn_ends;
-  node.next_ = &head;
-  node.previous_ = head.previous_;
-  head.previous_->next_ = &node;
-  head.previous_ = &node;
-}
+void Scheduler::at_turn_end(TurnEnd& node) { impl_->turn_ends.enter(node, impl_->domain); }
+
+void Scheduler::at_turn_start(TurnStart& node) { impl_->turn_starts.enter(node, impl_->domain); }
+
+Time Scheduler::read_clock() { return impl_->poller.now(); }
 
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
@@ -497,13 +518,7 @@ void Scheduler::set_watch(LoopWatch* watch) { impl_->watch = watch; }
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
-  for (Impl::TurnRing* ring : {&impl_->turn_ends, &impl_->turn_now}) {
-    for (TurnEnd* node = ring->next_; node != ring;) {
-      TurnEnd* const next = node->next_;
-      if (node->domain_ == domain) node->leave();
-      node = next;
-    }
-  }
+  for (Impl::TurnRing* ring : {&impl_->turn_starts, &impl_->turn_ends, &impl_->turn_now}) ring->drop(domain);
   std::vector<Coroutine*> victims;
   impl_->everyone.each([&](Link<EveryoneTag>& link) {
     Coroutine* coroutine = coroutine_of(&link);

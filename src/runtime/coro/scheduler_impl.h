@@ -21,13 +21,14 @@ struct Scheduler::Impl {
 
   // --- the loop (scheduler.cc) ---
   bool anything_posted() const { return has_posted.load(std::memory_order_acquire); }
-  bool ready() const { return !run_queue.empty() || anything_posted(); }
+  bool turn_wanted() const { return !turn_starts.empty() || !turn_ends.empty(); }
+  bool ready() const { return !run_queue.empty() || turn_wanted() || anything_posted(); }
   void begin();
   void poll(bool may_wait);
   Time wake_up_time();
   void take_in();
   void slice();
-  void end_turn();
+  void end_turn() { call_all(turn_ends); }
   bool clean_up();  // What an idle moment is for; false: there was nothing to do.
   void beat(bool busy) {
     if (watch == nullptr) return;
@@ -72,11 +73,25 @@ struct Scheduler::Impl {
   std::vector<std::unique_ptr<Coroutine>> dead;
   std::unique_ptr<StackPool> pools[k_stack_sizes];
 
-  class TurnRing : public TurnEnd {
-    void on_turn_end() override {}
+  class TurnRing : public TurnNode {
+   public:
+    TurnRing() { next_ = previous_ = this; }
+    ~TurnRing() override { leave(); }
+    bool empty() const { return next_ == this; }
+    void enter(TurnNode& node, Domain domain);
+    void take_all(TurnRing& from);
+    TurnNode* take_first();  // Its domain is its own; null: none.
+    void drop(Domain domain);
+    static Domain domain_of(const TurnNode& node) { return node.domain_; }
+    static void run(TurnNode& node) { node.run_turn(); }
+
+   private:
+    void run_turn() override {}
   };
-  TurnRing turn_ends;  // To be called at the end of this turn.
-  TurnRing turn_now;   // Being called.
+  void call_all(TurnRing& ring);
+  TurnRing turn_starts;  // To be called at the start of the next turn.
+  TurnRing turn_ends;    // To be called at the end of this turn.
+  TurnRing turn_now;     // Being called.
 
   // In the list of all schedulers of the process (debug.h).
   Scheduler* next_scheduler = nullptr;
