@@ -12,7 +12,7 @@ if [ ! -e $policy ]; then
   chmod 755 $policy
 fi
 
-enabled() { find /etc/systemd/system -path '*.wants/*' -type l -printf '%f\n' 2>/dev/null | sort -u; }
+enabled() { find /etc/systemd/system -path '*.wants/*' -type l 2>/dev/null | sort -u; }  # The links that mean it.
 # Names of /etc/init.d that some runlevel starts.
 starting() { find /etc/rc[2-5].d -name 'S*' -printf '%f\n' 2>/dev/null | sed 's/^S[0-9]*//' | sort -u; }
 enabled_before=$(enabled)
@@ -28,8 +28,8 @@ else
   install "$@" || { apt-get update && install "$@"; }
 fi
 
-for unit in $(comm -13 <(echo "$enabled_before") <(enabled)); do
-  deb-systemd-helper disable "$unit"
+for link in $(comm -13 <(echo "$enabled_before") <(enabled)); do
+  rm "$link"
 done
 for name in $(comm -13 <(echo "$starting_before") <(starting)); do
   update-rc.d "$name" disable
