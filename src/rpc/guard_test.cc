@@ -263,6 +263,25 @@ TEST_F(GuardTest, a_ticket_dies_while_the_clock_runs) {
   EXPECT_EQ(call(&EchoClient::open, alice, {}), Code::unauthenticated);
 }
 
+TEST_F(GuardTest, a_ticket_that_was_good_is_asked_again_whether_it_was_revoked) {
+  const Call alice = as(person(k_alice, "phone", 5));
+  EXPECT_EQ(call(&EchoClient::open, alice, {}), Code::ok);
+  revocations_.revoke_below(k_alice, "phone", 6, k_now + 1000);
+  EXPECT_EQ(call(&EchoClient::open, alice, {}), Code::unauthenticated);
+}
+
+TEST_F(GuardTest, a_good_ticket_makes_no_other_good_wherever_it_lies_in_memory) {
+  for (int i = 0; i < 5000; ++i) {
+    const uint64_t uin = 1000 + static_cast<uint64_t>(i);
+    const Identity person_i = person(uin);
+    EXPECT_EQ(call(&EchoClient::own, as(person_i), owned(uin)), Code::ok);  // Freed at once: the next may lie where it lay.
+    std::string forged = make_call_ticket(audiences_, person_i);
+    forged[3] = static_cast<char>(forged[3] ^ 1);
+    EXPECT_EQ(call(&EchoClient::own, with(forged), owned(uin)), Code::unauthenticated);
+    EXPECT_EQ(call(&EchoClient::own, as(person_i), owned(uin + 1)), Code::forbidden);
+  }
+}
+
 TEST(Revocations, an_older_one_takes_nothing_back_and_trim_forgets_what_expired) {
   Revocations revocations;
   revocations.revoke_below(1, "phone", 6, k_now + 10);

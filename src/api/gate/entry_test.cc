@@ -76,6 +76,25 @@ TEST_F(EntryTest, good_ticket_reaches_the_service_as_a_call_ticket) {
   EXPECT_EQ(backend_.last_call.deadline, env_.now() + std::chrono::seconds(10));
 }
 
+TEST_F(EntryTest, a_call_ticket_serves_for_a_second_and_for_one_session) {
+  const auto ticket_after = [&](const std::string& shown) {
+    EXPECT_EQ(code(shown), 0u);
+    return backend_.last_call.ticket;
+  };
+  const std::string shown = backend_.ticket(k_alice, k_phone);
+  const auto first = ticket_after(shown);
+  env_.jump_utc_ms(999);
+  EXPECT_EQ(ticket_after(shown), first);
+  env_.jump_utc_ms(1);
+  const auto second = ticket_after(shown);
+  EXPECT_NE(*second, *first);
+  env_.jump_utc_ms(-500);  // A clock that was set back makes a new one too.
+  EXPECT_NE(ticket_after(shown), second);
+  backend_.log_in(k_alice, k_phone, 2);
+  (void)ticket_after(backend_.ticket(k_alice, k_phone, 2));
+  EXPECT_EQ(rpc::caller_of(backend_.last_call)->identity.epoch, 2u);
+}
+
 TEST_F(EntryTest, no_ticket_is_refused) { EXPECT_EQ(code(""), number(ErrorCode::unauthenticated)); }
 
 TEST_F(EntryTest, every_flipped_bit_of_a_ticket_is_refused) {

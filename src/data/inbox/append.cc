@@ -93,7 +93,7 @@ Result<internal::AppendResponse> Appender::append(Call& call, const internal::Ap
 
 // The guard has checked owner and grant.
 Result<internal::AppendResponse> Appender::send(Call& call, const internal::AppendRequest& request) {
-  Given given = TRY(checked(request));
+  const Given given = TRY(checked(request));
   if (given.peer == given.uin || given.peer != request.peer()) {
     return Status(Code::invalid, "the messages are not for the peer");
   }
@@ -105,31 +105,22 @@ Result<internal::AppendResponse> Appender::send(Call& call, const internal::Appe
 
 // Nothing, and nothing done, when the messages can't all be put at once: one is there already, or the store has the two
 // inboxes in different places.
-Result<std::optional<internal::AppendResponse>> Appender::send_together(Call& call, Given& given) {
+Result<std::optional<internal::AppendResponse>> Appender::send_together(Call& call, const Given& given) {
   const size_t count = given.messages.size();
-  const bool purged = core_.config.retention != Retention::forever;
-  std::vector<store::Commit> commits;
-  commits.reserve(2 * count);
-  std::vector<std::string> hashes;
+  std::vector<store::Commit> commits(2 * count);  // The sender's first.
   size_t bytes = 0;
-  const auto add = [&](uint64_t owner, const client::Message& message, const std::string& hash) {
-    Append append = append_of(owner, message, hash, KeyIs::hash);
-    if (purged) append.commit.mark_work = model::k_work_retention;
-    bytes += append.bytes;
-    commits.push_back(std::move(append.commit));
-  };
-  for (const client::Message& message : given.messages) {
-    hashes.push_back(api::payload_hash(message));
-    add(given.uin, message, hashes.back());
+  for (size_t i = 0; i < count; ++i) {
+    const client::Message& message = given.messages[i];
+    Appends appends = append_both(given.uin, given.peer, message, api::payload_hash(message));
+    bytes += appends.mine.bytes + appends.theirs.bytes;
+    commits[i] = std::move(appends.mine.commit);
+    commits[count + i] = std::move(appends.theirs.commit);
+  }
+  if (core_.config.retention != Retention::forever) {
+    for (store::Commit& commit : commits) commit.mark_work = model::k_work_retention;
   }
   const std::vector<uint64_t> delivered = open_sends_.delivered(given.uin);
   for (uint64_t version : delivered) commits[0].mutations.push_back(erase(open_key(version)));
-  for (size_t i = 0; i < count; ++i) {
-    client::Message& message = given.messages[i];
-    fill(direct(given.uin), *message.mutable_conversation());  // As the peer sees it.
-    add(given.peer, message, hashes[i]);
-    fill(direct(given.peer), *message.mutable_conversation());
-  }
 
   const auto replies = core_.store.commit_many(call, std::move(commits), store::Order::together);
   ENSURE(replies.size() == 2 * count);
@@ -177,7 +168,7 @@ Result<internal::AppendResponse> Appender::append_own(Call& call, const Given& g
   Status refused = given.refused;
   std::vector<Append> appends;
   for (const client::Message& message : given.messages) {
-    appends.push_back(append_of(uin, message, api::payload_hash(message), KeyIs::hash));
+    appends.push_back(append_of(uin, message, api::payload_hash(message)));
     store::Commit& commit = appends.back().commit;
     if (!to_self) {
       OpenSendRow open;

@@ -31,7 +31,7 @@ class Appender {
   };
   Result<Given> checked(const internal::AppendRequest& request);
   Result<internal::AppendResponse> append_own(Call& call, const Given& given);
-  Result<std::optional<internal::AppendResponse>> send_together(Call& call, Given& given);
+  Result<std::optional<internal::AppendResponse>> send_together(Call& call, const Given& given);
   Result<internal::AppendResponse> send_in_steps(Call& call, const Given& given);
   Status check_write_grant(std::string_view grant, uint64_t actor, uint64_t object);
   Core& core_;

@@ -9,6 +9,8 @@ namespace hongyan::inbox {
 
 namespace {
 
+constexpr size_t k_append_mutations = 7;  // Of a message, with its open send.
+
 Result<Outcome> outcome_of(const Result<store::CommitReply>& reply, const std::string& payload_hash) {
   if (!reply.ok()) return reply.status();
   if (reply->committed) return Outcome{true, reply->header.version, {}, false};
@@ -45,22 +47,23 @@ InOrder commit_deduplicated(Call& call, store::Store& store, const std::vector<A
   return done;
 }
 
-Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash, KeyIs key_is) {
-  const ConversationId conversation = conversation_id(message.conversation());
+namespace {
+
+Append append_row(uint64_t owner, const ConversationId& conversation, const client::Message& message, const LogRow& row,
+                  std::string payload_hash) {
   const bool mine = message.sender() == owner;
   const bool no_unread = (message.flags() & model::k_flag_no_unread) != 0;
   const auto& named = message.mentions();
   const bool mentioned = !mine && std::find(named.begin(), named.end(), owner) != named.end();
   const uint32_t marks = (mine ? k_mark_mine : 0) | (no_unread ? k_mark_no_unread : 0) |
                          (mentioned ? k_mark_mentions_me : 0);
-  LogRow row;
-  *row.mutable_message() = row_of(message, owner, key_is);
   std::string value = row.SerializeAsString();
 
   Append append{{.entity = entity_of(owner)}, std::move(payload_hash), value.size()};
   store::Commit& commit = append.commit;
   commit.preconditions.push_back(absent(dedup_key(message.key())));
   auto& mutations = commit.mutations;
+  mutations.reserve(k_append_mutations);
   mutations.push_back(put_at_version(log_prefix(), std::move(value)));
   mutations.push_back(put(dedup_key(message.key()), encode(DedupRow{append.payload_hash, message.server_time_ms()})));
   mutations.push_back(put_at_version(history_prefix(conversation), marks_value(marks)));
@@ -72,6 +75,24 @@ Append append_of(uint64_t owner, const client::Message& message, std::string pay
     if (mentioned) mutations.push_back(add(view_key(conversation, Field::mentions), 1));
   }
   return append;
+}
+
+}  // namespace
+
+Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash) {
+  LogRow row;
+  *row.mutable_message() = row_of(message, owner);
+  return append_row(owner, conversation_id(message.conversation()), message, row, std::move(payload_hash));
+}
+
+Appends append_both(uint64_t sender, uint64_t peer, const client::Message& message, const std::string& payload_hash) {
+  LogRow row;
+  *row.mutable_message() = row_of(message, sender, KeyIs::hash);
+  Append mine = append_row(sender, direct(peer), message, row, payload_hash);
+  // All else is the same for both.
+  row.mutable_message()->set_peer(sender);
+  row.mutable_message()->set_mine(false);
+  return {std::move(mine), append_row(peer, direct(sender), message, row, payload_hash)};
 }
 
 }  // namespace hongyan::inbox

@@ -32,6 +32,12 @@ InOrder commit_deduplicated(Call& call, store::Store& store, const std::vector<A
 
 // The commit that puts a message into the inbox of `owner`, without what is special to sending.
 // `message` has key and server time; `payload_hash` is of the message as its sender sees it.
-Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash, KeyIs key_is = KeyIs::given);
+Append append_of(uint64_t owner, const client::Message& message, std::string payload_hash);
+// The same for both of a one-to-one message; `message` as its sender sees it, with the hash of its sender and
+// client_msg_id for a key.
+struct Appends {
+  Append mine, theirs;
+};
+Appends append_both(uint64_t sender, uint64_t peer, const client::Message& message, const std::string& payload_hash);
 
 }  // namespace hongyan::inbox

@@ -182,6 +182,7 @@ void Shard::finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome o
     }
     read_cache_.apply(outcome.written);
     apply_marks(outcome.written);
+    spent_ = std::move(outcome.written);
   } else {
     read_cache_.clear();
     counters_.failed.add(1);
@@ -243,6 +244,7 @@ void Shard::evaluate(Evaluation& evaluation, Pending& pending) {
 
 // On the commit lane's thread: touches nothing of the shard but the backend and the tables.
 Shard::Outcome Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume) {
+  spent_.clear();
   Evaluation evaluation(tables_, *backend_, committer_rows_, moment);
   for (const auto& pending : batch) evaluate(evaluation, *pending);
   Outcome outcome{.status = {}, .written = evaluation.take_writes()};

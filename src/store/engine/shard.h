@@ -101,6 +101,7 @@ class Shard : public Store {
   const uint64_t restore_salt_;
   StoreCounters counters_;
   CommitCache committer_rows_;  // Of the commit lane's thread.
+  std::vector<Write> spent_;    // Written: freed by the thread that made it, which is cheaper.
   ReadCache read_cache_;
   std::unique_ptr<runtime::Lane> commit_lane_;
   std::unique_ptr<runtime::Lane> read_lane_;
