@@ -54,6 +54,23 @@ class CuttingNetwork : public runtime::Network {
       (void)stream->write(call, bytes.substr(0, left));
       return cut();
     }
+    Result<runtime::Progress> try_read(std::span<char> into) override {
+      if (left == 0) return cut();
+      const auto got = TRY(stream->try_read(into.first(std::min(into.size(), left))));
+      left -= got.bytes;
+      // The end may be ours: then nobody says that there is more.
+      return runtime::Progress{.bytes = got.bytes, .again = got.again || left == 0, .ended = got.ended};
+    }
+    Result<runtime::Progress> try_write(std::string_view bytes) override {
+      if (bytes.size() > left) {
+        (void)stream->try_write(bytes.substr(0, left));
+        return cut();
+      }
+      const auto sent = TRY(stream->try_write(bytes));
+      left -= sent.bytes;
+      return sent;
+    }
+    void watch(runtime::StreamWatcher* watcher) override { stream->watch(watcher); }
     Status cut() {
       ++network.cuts;
       stream->close();

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view k_magic = "HYfr";
 constexpr uint8_t k_version = 1;
+constexpr uint32_t k_flag_1 = 1;
 constexpr uint64_t k_for_ever = ~uint64_t{0};
 // One read; most frames are far smaller.
 constexpr size_t k_read_bytes = 16 * 1024;
@@ -21,8 +22,9 @@ constexpr size_t k_kept_bytes_max = 64 * 1024;
 constexpr auto k_remaining_max = std::chrono::hours(24);
 
 template <std::unsigned_integral T>
-void put(std::string& out, T value) {
-  for (size_t i = 0; i < sizeof(T); ++i) out.push_back(static_cast<char>(value >> (8 * i)));
+void put(char*& to, T value) {
+  for (size_t i = 0; i < sizeof(T); ++i) to[i] = static_cast<char>(value >> (8 * i));
+  to += sizeof(T);
 }
 
 template <std::unsigned_integral T>
@@ -60,24 +62,35 @@ Status bad(std::string_view why) { return Status(Code::invalid, "rpc frame: " + 
 
 }  // namespace
 
-void put_frame_head(std::string& out, const Frame& frame, size_t body_bytes) {
+char* write_frame_head(char* to, const Frame& frame, size_t body_bytes) {
   CHECK(frame.text.size() <= text_bytes_max(frame.kind));
   CHECK(body_bytes <= k_frame_body_bytes_max);
-  out.append(k_magic);
-  put<uint8_t>(out, k_version);
-  put<uint8_t>(out, static_cast<uint8_t>(frame.kind));
-  put<uint16_t>(out, k_frame_head_bytes);
-  put<uint32_t>(out, static_cast<uint32_t>(body_bytes));
-  put<uint16_t>(out, static_cast<uint16_t>(frame.text.size()));
-  put<uint8_t>(out, frame.priority.business);
-  put<uint8_t>(out, frame.priority.user);
-  put<uint64_t>(out, frame.call_id);
-  put<uint32_t>(out, frame.kind == FrameKind::answer ? static_cast<uint32_t>(frame.code) : frame.method);
-  put<uint32_t>(out, 0);
-  put<uint64_t>(out, to_wire(frame.remaining));
-  put<uint64_t>(out, frame.trace.id);
-  put<uint64_t>(out, frame.trace.parent);
-  out.append(frame.text);
+  const bool answer = frame.kind == FrameKind::answer;
+  uint32_t flags = 0;
+  if (answer ? frame.level.has_value() : frame.trace.sampled) flags |= k_flag_1;
+  to = std::copy(k_magic.begin(), k_magic.end(), to);
+  put<uint8_t>(to, k_version);
+  put<uint8_t>(to, static_cast<uint8_t>(frame.kind));
+  put<uint16_t>(to, k_frame_head_bytes);
+  put<uint32_t>(to, static_cast<uint32_t>(body_bytes));
+  put<uint16_t>(to, static_cast<uint16_t>(frame.text.size()));
+  put<uint8_t>(to, frame.priority.business);
+  put<uint8_t>(to, frame.priority.user);
+  put<uint64_t>(to, frame.call_id);
+  put<uint32_t>(to, answer ? static_cast<uint32_t>(frame.code) : frame.method);
+  put<uint32_t>(to, flags);
+  put<uint64_t>(to, to_wire(frame.remaining));
+  put<uint64_t>(to, answer ? frame.level.value_or(0) : frame.trace.id);
+  put<uint64_t>(to, frame.trace.parent);
+  put<uint64_t>(to, frame.routing_key);
+  put<uint64_t>(to, frame.trace.id_high);
+  return std::copy(frame.text.begin(), frame.text.end(), to);
+}
+
+void put_frame_head(std::string& out, const Frame& frame, size_t body_bytes) {
+  const size_t before = out.size();
+  out.resize(before + frame_head_bytes(frame));
+  write_frame_head(out.data() + before, frame, body_bytes);
 }
 
 void put_frame(std::string& out, const Frame& frame) {
@@ -86,6 +99,7 @@ void put_frame(std::string& out, const Frame& frame) {
 }
 
 std::span<char> FrameParser::space() {
+  if (lent_ != nullptr) keep();
   if (begin_ == end_) {
     begin_ = end_ = 0;
     if (capacity_ > k_kept_bytes_max) {
@@ -114,6 +128,37 @@ void FrameParser::filled(size_t bytes) {
   end_ += bytes;
 }
 
+void FrameParser::lend(std::string_view bytes) {
+  CHECK(begin_ == end_);
+  lent_ = bytes.data();
+  begin_ = 0;
+  end_ = bytes.size();
+}
+
+void FrameParser::keep() {
+  const size_t rest = end_ - begin_;
+  if (rest == 0) {
+    buffer_.reset();
+    capacity_ = begin_ = end_ = 0;
+  } else if (lent_ != nullptr) {
+    if (capacity_ < rest) {
+      capacity_ = rest;
+      buffer_ = std::make_unique_for_overwrite<char[]>(capacity_);
+    }
+    std::memcpy(buffer_.get(), lent_ + begin_, rest);
+    begin_ = 0;
+    end_ = rest;
+  }
+  lent_ = nullptr;
+}
+
+size_t FrameParser::take_rest(char* to) {
+  const size_t rest = end_ - begin_;
+  if (rest > 0) std::memcpy(to, (lent_ != nullptr ? lent_ : buffer_.get()) + begin_, rest);
+  begin_ = end_ = 0;
+  return rest;
+}
+
 Result<std::optional<Frame>> FrameParser::next() {
   if (broken_) return bad("the stream is broken");
   auto frame = parse();
@@ -122,9 +167,9 @@ Result<std::optional<Frame>> FrameParser::next() {
 }
 
 Result<std::optional<Frame>> FrameParser::parse() {
-  const std::string_view have(buffer_.get() + begin_, end_ - begin_);
+  const std::string_view have((lent_ != nullptr ? lent_ : buffer_.get()) + begin_, end_ - begin_);
   if (have.substr(0, k_magic.size()) != k_magic.substr(0, have.size())) return bad("wrong magic");
-  if (have.size() < k_frame_head_bytes) return std::optional<Frame>();
+  if (have.size() < k_frame_head_bytes_min) return std::optional<Frame>();
   const char* head = have.data();
   if (get<uint8_t>(head + 4) != k_version) return bad("unknown version");
   const auto kind = get<uint8_t>(head + 5);
@@ -136,7 +181,7 @@ Result<std::optional<Frame>> FrameParser::parse() {
   const size_t head_bytes = get<uint16_t>(head + 6);
   const size_t body_bytes = get<uint32_t>(head + 8);
   const size_t text_bytes = get<uint16_t>(head + 12);
-  if (head_bytes < k_frame_head_bytes || head_bytes > k_frame_head_bytes_max) return bad("wrong size of the head");
+  if (head_bytes < k_frame_head_bytes_min || head_bytes > k_frame_head_bytes_max) return bad("wrong size of the head");
   if (body_bytes > k_frame_body_bytes_max) return bad("the body is too large");
   if (text_bytes > text_bytes_max(frame.kind)) return bad("the ticket or detail is too long");
   const size_t total = head_bytes + text_bytes + body_bytes;
@@ -145,10 +190,19 @@ Result<std::optional<Frame>> FrameParser::parse() {
   frame.priority = {.business = get<uint8_t>(head + 14), .user = get<uint8_t>(head + 15)};
   frame.call_id = get<uint64_t>(head + 16);
   const auto method_or_code = get<uint32_t>(head + 24);
-  if (frame.kind == FrameKind::request) frame.method = method_or_code;
-  if (frame.kind == FrameKind::answer) frame.code = static_cast<Code>(method_or_code);
+  const bool flag_1 = (get<uint32_t>(head + 28) & k_flag_1) != 0;
   frame.remaining = from_wire(get<uint64_t>(head + 32));
-  frame.trace = {.id = get<uint64_t>(head + 40), .parent = get<uint64_t>(head + 48)};
+  if (frame.kind == FrameKind::answer) {
+    frame.code = static_cast<Code>(method_or_code);
+    if (flag_1) frame.level = static_cast<uint32_t>(get<uint64_t>(head + 40));
+  } else if (frame.kind == FrameKind::request) {
+    frame.method = method_or_code;
+    frame.trace = {.id = get<uint64_t>(head + 40), .parent = get<uint64_t>(head + 48), .sampled = flag_1};
+    if (head_bytes >= k_frame_head_bytes) {
+      frame.routing_key = get<uint64_t>(head + 56);
+      frame.trace.id_high = get<uint64_t>(head + 64);
+    }
+  }
   frame.text = have.substr(head_bytes, text_bytes);
   frame.body = have.substr(head_bytes + text_bytes, body_bytes);
   begin_ += total;

@@ -1,9 +1,8 @@
 #include "rpc/tcp_channel.h"
 
 #include <algorithm>
-#include <deque>
-#include <map>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "rpc/frame.h"
@@ -15,7 +14,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr auto k_connect_time_max = 5s;
 // A host that vanished sends no reset: after so long without a byte it is asked, after twice so long given up.
 constexpr auto k_quiet_time_max = 10s;
 // A peer that takes nothing for so long is gone or stuck.
@@ -23,8 +21,14 @@ constexpr auto k_write_time_max = 30s;
 // Pauses between attempts to connect double between these; a restart takes about a second.
 constexpr runtime::Duration k_pause_min = 50ms;
 constexpr runtime::Duration k_pause_max = 2s;
-// One write; a larger request goes alone.
-constexpr size_t k_batch_bytes = 1024 * 1024;
+// Requests leave at the end of the turn, or at once when there is so much to write.
+constexpr size_t k_flush_bytes = 64 * 1024;
+// One read, on the loop's own stack; and reads in a row before the others have their turn.
+constexpr size_t k_read_bytes = 128 * 1024;
+constexpr int k_reads_in_a_row = 8;
+// A call id is a number that only grows, with the call's slot in its low bits.
+constexpr int k_slot_bits = 20;
+constexpr uint64_t k_slot_mask = (uint64_t{1} << k_slot_bits) - 1;
 
 }  // namespace
 
@@ -35,104 +39,264 @@ struct TcpChannel::Pending {
   const MethodInfo* method = nullptr;
   const Message* request = nullptr;
   Message* response = nullptr;
-  bool left = false;   // Some of its bytes may be at the server.
+  Connection* connection = nullptr;  // Null when it is over.
+  uint32_t slot = 0;
+  bool written = false;              // Stands in the connection's output, or stood there.
+  bool left = false;                 // When it is over: some of its bytes may be at the server.
+  uint64_t offset = 0;               // Of its first byte in all the connection ever wrote.
   End end = End::none;
-  Status status;       // Of an answer.
-  runtime::WaitList waiting;
-
-  void finish(End how) {
-    end = how;
-    waiting.wake_all();
-  }
+  Status status;                     // Of an answer.
+  runtime::Coroutine* caller = nullptr;
+  Pending* next = nullptr;           // Among those that are not written yet.
+  Pending* previous = nullptr;
 };
 
-// One connection from the attempt to open it to its end. Owned by its coroutine and by the channel.
-class TcpChannel::Connection : public std::enable_shared_from_this<Connection> {
+// One connection from the attempt to open it to its end. Kept by its coroutine and by the channel.
+class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::TurnStart, private runtime::TurnEnd {
  public:
-  explicit Connection(TcpChannel& channel) : channel_(channel), writing_(channel.env_.scheduler()) {}
+  explicit Connection(TcpChannel& channel)
+      : channel_(channel), scheduler_(channel.env_.scheduler()), output_(channel.blocks_) {
+    unwritten_.next = unwritten_.previous = &unwritten_;
+  }
 
   void run();
-  uint64_t enqueue(Pending& pending);
-  void forget(uint64_t call_id) { pending_.erase(call_id); }
+  void enqueue(Pending& pending);
+  // The caller does not wait any more.
+  void forget(Pending& pending);
   void end_all(Pending::End how);
+  bool open() const { return stream_ != nullptr && !over_; }
 
   bool answered_ever = false;  // By frames of ours: the server works.
 
  private:
-  void read_loop();
-  bool still_there();
+  struct Slot {
+    uint64_t id = 0;
+    Pending* pending = nullptr;
+  };
+
+  Result<std::unique_ptr<Stream>> connect();
+  void keep();
+  void on_ready(bool readable, bool writable) override;
+  void on_turn_start() override;
+  void on_turn_end() override { write_some(); }
+  bool read_some();
+  bool take_frames();
   bool take(const Frame& frame);
   void finish_answered(const Frame& frame);
   void finish_not_started(uint64_t last_taken);
-  void flush();
-  void write_loop();
-  std::string next_batch();
-  void put_request(std::string& batch, uint64_t call_id, Pending& pending);
+  void write_request(Pending& pending);
+  void write_waiting();
+  void write_some();
+  void stop();
+  void finish(Pending& pending, Pending::End how);
 
   TcpChannel& channel_;
+  runtime::Scheduler& scheduler_;
   std::unique_ptr<Stream> stream_;  // Null until connected.
   FrameParser parser_;
-  uint64_t last_call_id_ = 0;
-  std::map<uint64_t, Pending*> pending_;
-  std::deque<uint64_t> queue_;      // Call ids that have not left, in order.
-  bool draining_ = false;           // The server said goodbye.
+  OutputBuffer output_;
+  uint64_t written_bytes_ = 0;  // Of requests, to output_ ...
+  uint64_t sent_bytes_ = 0;     // ... and to the stream.
+  uint64_t last_number_ = 0;
+  std::vector<Slot> slots_;
+  std::vector<uint32_t> free_slots_;
+  size_t live_ = 0;             // Calls that wait here.
+  Pending unwritten_;           // The ring of those whose request waits, until there is a connection or room.
+  bool readable_ = false;
+  bool blocked_ = false;        // The stream takes nothing for now.
+  bool draining_ = false;       // The server said goodbye.
   bool over_ = false;
-  bool pinged_ = false;             // And nothing has come since.
-  bool ping_queued_ = false;
-  bool writer_runs_ = false;
-  runtime::Nursery writing_;
+  bool pinged_ = false;         // And nothing has come since.
+  runtime::Time last_heard_{};
+  runtime::Time last_progress_{};
+  runtime::WaitList events_;    // Of run().
 };
 
+Result<std::unique_ptr<Stream>> TcpChannel::Connection::connect() {
+  Call call = runtime::background_call(channel_.env_, channel_.options_.connect_time);
+  auto stream = TRY(channel_.env_.network().connect(call, channel_.address_));
+  if (channel_.options_.tls == nullptr) return stream;
+  auto tls = TRY(channel_.options_.tls->wrap(std::move(stream)));
+  TRY(tls->handshake(call));
+  return std::unique_ptr<Stream>(std::move(tls));
+}
+
 void TcpChannel::Connection::run() {
-  Call call = runtime::background_call(channel_.env_, k_connect_time_max);
-  auto stream = channel_.env_.network().connect(call, channel_.address_);
-  if (stream.ok()) {
+  auto stream = connect();
+  if (stream.ok() && !over_) {
     stream_ = std::move(stream).value();
-    flush();
-    read_loop();
+    last_heard_ = scheduler_.now();
+    stream_->watch(this);
+    on_ready(true, false);
+    write_waiting();
+    keep();
     stream_->close();
   }
   over_ = true;
-  writing_.cancel_and_join();
   channel_.lost(*this);
   end_all(Pending::End::lost);
 }
 
-void TcpChannel::Connection::end_all(Pending::End how) {
-  for (auto& [id, pending] : std::exchange(pending_, {})) pending->finish(how);
-}
-
-uint64_t TcpChannel::Connection::enqueue(Pending& pending) {
-  pending_.emplace(++last_call_id_, &pending);
-  queue_.push_back(last_call_id_);
-  flush();
-  return last_call_id_;
-}
-
-void TcpChannel::Connection::read_loop() {
-  while (!(draining_ && pending_.empty())) {
-    Call call = runtime::background_call(channel_.env_, k_quiet_time_max);
-    const auto space = parser_.space();
-    const auto count = stream_->read(call, space);
-    if (count.code() == Code::deadline && still_there()) continue;
-    if (!count.ok() || *count == 0) return;
-    parser_.filled(*count);
-    pinged_ = false;
-    for (;;) {
-      const auto frame = parser_.next();
-      if (frame.ok() && !frame->has_value()) break;
-      if (!frame.ok() || !take(**frame)) return;
-    }
-    if (*count == space.size()) channel_.env_.scheduler().yield();  // More is there already: others first.
+// Until the connection is over. Nothing came for a while: asks, and gives up when the last question had no answer.
+void TcpChannel::Connection::keep() {
+  while (!over_) {
+    runtime::Time due = runtime::after(last_heard_, pinged_ ? 2 * k_quiet_time_max : k_quiet_time_max);
+    if (blocked_) due = std::min(due, runtime::after(last_progress_, k_write_time_max));
+    const Status woken = events_.wait(due);
+    if (woken.code() == Code::cancelled) return;
+    const runtime::Time now = scheduler_.now();
+    if (woken.ok() || over_) continue;
+    if (blocked_ && now >= runtime::after(last_progress_, k_write_time_max)) return;
+    if (now < runtime::after(last_heard_, pinged_ ? 2 * k_quiet_time_max : k_quiet_time_max)) continue;
+    if (std::exchange(pinged_, true)) return;
+    const Frame ping{.kind = FrameKind::ping};
+    write_frame_head(output_.add(frame_head_bytes(ping)), ping, 0);
+    written_bytes_ += frame_head_bytes(ping);
+    scheduler_.at_turn_end(*this);
   }
 }
 
-// Nothing came for a while: asks, and gives up when the last question had no answer.
-bool TcpChannel::Connection::still_there() {
-  if (std::exchange(pinged_, true)) return false;
-  ping_queued_ = true;
-  flush();
-  return true;
+void TcpChannel::Connection::stop() {
+  over_ = true;
+  events_.wake_all();
+}
+
+void TcpChannel::Connection::finish(Pending& pending, Pending::End how) {
+  pending.end = how;
+  pending.left = pending.written && (how == Pending::End::answered || sent_bytes_ > pending.offset);
+  forget(pending);
+  scheduler_.wake(pending.caller);
+}
+
+void TcpChannel::Connection::forget(Pending& pending) {
+  slots_[pending.slot].pending = nullptr;
+  free_slots_.push_back(pending.slot);
+  if (pending.next != nullptr) {
+    pending.next->previous = pending.previous;
+    pending.previous->next = pending.next;
+    pending.next = pending.previous = nullptr;
+  }
+  pending.connection = nullptr;
+  if (--live_ == 0 && draining_) stop();
+}
+
+void TcpChannel::Connection::end_all(Pending::End how) {
+  for (const Slot& slot : slots_) {
+    if (slot.pending != nullptr) finish(*slot.pending, how);
+  }
+}
+
+void TcpChannel::Connection::enqueue(Pending& pending) {
+  if (free_slots_.empty()) {
+    free_slots_.push_back(static_cast<uint32_t>(slots_.size()));
+    slots_.emplace_back();
+  }
+  pending.slot = free_slots_.back();
+  free_slots_.pop_back();
+  pending.connection = this;
+  pending.caller = scheduler_.running();
+  slots_[pending.slot].pending = &pending;
+  ++live_;
+  if (stream_ != nullptr && !blocked_ && !over_) return write_request(pending);
+  pending.next = &unwritten_;
+  pending.previous = unwritten_.previous;
+  pending.previous->next = unwritten_.previous = &pending;
+}
+
+void TcpChannel::Connection::write_request(Pending& pending) {
+  const Call& call = *pending.call;
+  const uint64_t id = ++last_number_ << k_slot_bits | pending.slot;
+  slots_[pending.slot].id = id;
+  Frame head{.kind = FrameKind::request, .call_id = id, .method = pending.method->id, .priority = call.priority,
+             .trace = call.trace, .routing_key = call.routing_key};
+  if (call.deadline != runtime::k_never) head.remaining = call.deadline - scheduler_.now();
+  if (call.ticket != nullptr) head.text = *call.ticket;
+  const size_t body_bytes = pending.request->ByteSizeLong();
+  const size_t bytes = frame_head_bytes(head) + body_bytes;
+  char* const body = write_frame_head(output_.add(bytes), head, body_bytes);
+  pending.request->SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(body));
+  pending.written = true;
+  pending.offset = written_bytes_;
+  written_bytes_ += bytes;
+  if (output_.size() >= k_flush_bytes) return write_some();
+  scheduler_.at_turn_end(*this);
+}
+
+void TcpChannel::Connection::write_waiting() {
+  while (unwritten_.next != &unwritten_ && !blocked_ && !over_) {
+    Pending& pending = *unwritten_.next;
+    pending.next->previous = &unwritten_;
+    unwritten_.next = pending.next;
+    pending.next = pending.previous = nullptr;
+    write_request(pending);
+  }
+}
+
+void TcpChannel::Connection::write_some() {
+  while (!output_.empty() && !blocked_ && !over_) {
+    const auto sent = stream_->try_write(output_.view());
+    if (!sent.ok()) {
+      sent_bytes_ = written_bytes_;  // Who knows.
+      return stop();
+    }
+    sent_bytes_ += sent->bytes;
+    output_.take(sent->bytes);
+    if (!sent->again && !output_.empty()) {
+      blocked_ = true;
+      last_progress_ = scheduler_.now();
+      events_.wake_all();
+    }
+  }
+}
+
+void TcpChannel::Connection::on_ready(bool readable, bool writable) {
+  if (readable) readable_ = true;
+  if (writable && blocked_) blocked_ = false;
+  else if (!readable) return;
+  scheduler_.at_turn_start(*this);
+}
+
+void TcpChannel::Connection::on_turn_start() {
+  if (over_) return;
+  if (!blocked_) {
+    write_some();
+    write_waiting();
+  }
+  for (int reads = 0; readable_ && !over_; ++reads) {
+    if (reads == k_reads_in_a_row) return scheduler_.at_turn_start(*this);
+    if (!read_some()) return stop();
+  }
+}
+
+// False: the connection is over.
+bool TcpChannel::Connection::read_some() {
+  char buffer[k_read_bytes];
+  const bool own = parser_.rest_bytes() > sizeof(buffer) / 2;  // A large frame has its own.
+  const size_t kept = own ? 0 : parser_.take_rest(buffer);
+  const std::span<char> space = own ? parser_.space() : std::span(buffer).subspan(kept);
+  const auto got = stream_->try_read(space);
+  if (!got.ok()) return false;
+  readable_ = got->again;
+  if (own) {
+    parser_.filled(got->bytes);
+  } else {
+    parser_.lend({buffer, kept + got->bytes});
+  }
+  if (got->bytes > 0) {
+    last_heard_ = scheduler_.now();
+    pinged_ = false;
+  }
+  const bool good = take_frames();
+  parser_.keep();
+  return good && !got->ended;
+}
+
+bool TcpChannel::Connection::take_frames() {
+  for (;;) {
+    const auto frame = parser_.next();
+    if (frame.ok() && !frame->has_value()) return true;
+    if (!frame.ok() || !take(**frame)) return false;
+  }
 }
 
 // False: the server breaks the protocol.
@@ -149,76 +313,39 @@ bool TcpChannel::Connection::take(const Frame& frame) {
 }
 
 void TcpChannel::Connection::finish_answered(const Frame& frame) {
-  const auto found = pending_.find(frame.call_id);
-  if (found == pending_.end()) return;  // Nobody waits any more.
-  Pending& pending = *found->second;
-  if (!pending.left) return;            // An answer to what was never asked.
-  pending_.erase(found);
+  if (frame.level && channel_.options_.levels != nullptr) channel_.options_.levels->on_level(*frame.level);
+  const size_t index = frame.call_id & k_slot_mask;
+  if (index >= slots_.size() || slots_[index].id != frame.call_id || slots_[index].pending == nullptr) {
+    return;  // Nobody waits any more, or nobody ever asked.
+  }
+  Pending& pending = *slots_[index].pending;
+  if (!pending.written || sent_bytes_ <= pending.offset) return;  // An answer to what was never asked.
   if (frame.code != Code::ok) {
     pending.status = Status(frame.code, std::string(frame.text));
   } else if (!pending.response->ParseFromArray(frame.body.data(), static_cast<int>(frame.body.size()))) {
     pending.status = Status(Code::internal, "the answer is not a " + pending.response->GetTypeName());
   }
-  pending.finish(Pending::End::answered);
+  finish(pending, Pending::End::answered);
 }
 
 void TcpChannel::Connection::finish_not_started(uint64_t last_taken) {
   draining_ = true;
-  queue_.clear();
   if (channel_.current_.get() == this) channel_.current_.reset();
-  std::erase_if(pending_, [last_taken](const auto& entry) {
-    Pending& pending = *entry.second;
-    if (pending.left && entry.first <= last_taken) return false;
+  for (const Slot& slot : slots_) {
+    if (slot.pending == nullptr || (slot.pending->written && slot.id <= last_taken)) continue;
+    Pending& pending = *slot.pending;
+    finish(pending, Pending::End::lost);
     pending.left = false;
-    pending.finish(Pending::End::lost);
-    return true;
-  });
-}
-
-void TcpChannel::Connection::flush() {
-  if (stream_ == nullptr || over_ || (queue_.empty() && !ping_queued_) || std::exchange(writer_runs_, true)) return;
-  writing_.spawn("rpc channel writes", [this] { write_loop(); });
-}
-
-void TcpChannel::Connection::write_loop() {
-  while (!over_) {
-    const std::string batch = next_batch();
-    if (batch.empty()) break;
-    Call call = runtime::background_call(channel_.env_, k_write_time_max);
-    if (!stream_->write(call, batch).ok()) {
-      over_ = true;
-      stream_->close();  // Wakes the reader, which ends the connection.
-    }
   }
-  writer_runs_ = false;
+  if (live_ == 0) stop();
 }
 
-std::string TcpChannel::Connection::next_batch() {
-  std::string batch;
-  if (std::exchange(ping_queued_, false)) put_frame(batch, {.kind = FrameKind::ping});
-  while (!queue_.empty() && batch.size() < k_batch_bytes) {
-    const auto found = pending_.find(queue_.front());
-    if (found != pending_.end()) put_request(batch, found->first, *found->second);
-    queue_.pop_front();
-  }
-  return batch;
-}
-
-void TcpChannel::Connection::put_request(std::string& batch, uint64_t call_id, Pending& pending) {
-  pending.left = true;
-  const Call& call = *pending.call;
-  Frame head{.kind = FrameKind::request, .call_id = call_id, .method = pending.method->id, .priority = call.priority,
-             .trace = call.trace};
-  if (call.deadline != runtime::k_never) head.remaining = call.deadline - channel_.env_.now();
-  if (call.ticket != nullptr) head.text = *call.ticket;
-  put_frame_head(batch, head, pending.request->ByteSizeLong());
-  pending.request->AppendPartialToString(&batch);
-}
-
-TcpChannel::TcpChannel(Env& env, std::string address)
-    : env_(env), address_(std::move(address)), connections_(env.scheduler()) {}
+TcpChannel::TcpChannel(Env& env, std::string address, ChannelOptions options)
+    : env_(env), address_(std::move(address)), options_(std::move(options)), connections_(env.scheduler()) {}
 
 TcpChannel::~TcpChannel() { CHECK(connections_.live() == 0 && callers_ == 0); }
+
+bool TcpChannel::connected() const { return current_ != nullptr && current_->open(); }
 
 // A server that never answered is given a pause; one that worked is connected to again at once.
 void TcpChannel::lost(Connection& connection) {
@@ -246,11 +373,11 @@ Status TcpChannel::attempt(Call& call, const MethodInfo& method, const Message& 
   pending.method = &method;
   pending.request = &request;
   pending.response = &response;
-  const std::shared_ptr<Connection> connection = current_;
-  const uint64_t call_id = connection->enqueue(pending);
-  const Status waited = pending.waiting.wait(call.deadline);
+  current_->enqueue(pending);
+  Status waited;
+  if (pending.end == Pending::End::none) waited = env_.scheduler().park(call.deadline);
   switch (pending.end) {
-    case Pending::End::none: connection->forget(call_id); return waited;
+    case Pending::End::none: pending.connection->forget(pending); return waited;
     case Pending::End::answered: return pending.status;
     case Pending::End::closed: return Status(Code::closed, "the channel was closed");
     case Pending::End::lost: break;

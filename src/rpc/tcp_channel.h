@@ -7,7 +7,10 @@
 // is over the frame's limit; Code::closed: close() was called.
 // A call whose connection is lost is made once more, on a new connection, if it never left or its method is declared
 // idempotent. A server that can't be reached is tried again with growing pauses; calls in a pause fail at once.
-// Remaining time is computed as the request leaves; one that nobody waits for any more does not leave.
+// Remaining time is computed as the request is written; one that nobody waits for any more is not written.
+//
+// Calls of one turn of the loop leave in one write. An answer is parsed where it was read, into its caller's message,
+// and wakes the caller; no lookup by key, no allocation per call.
 //
 // From coroutines of the Env's scheduler; close() before the destructor.
 #pragma once
@@ -15,19 +18,38 @@
 #include <memory>
 #include <string>
 
+#include "rpc/output_buffer.h"
 #include "rpc/service.h"
 #include "runtime/coro/sync.h"
 #include "runtime/env/env.h"
+#include "runtime/tls/tls.h"
 
 namespace hongyan::rpc {
 
+// Hears what a server says beside its answers.
+class LevelListener {
+ public:
+  virtual ~LevelListener() = default;
+  virtual void on_level(uint32_t level) = 0;  // Its admission level, with an answer.
+};
+
+struct ChannelOptions {
+  runtime::Duration connect_time = std::chrono::seconds(5);
+  std::shared_ptr<runtime::TlsClient> tls = nullptr;  // Null: plain.
+  LevelListener* levels = nullptr;                    // Outlives the channel.
+};
+
 class TcpChannel : public Channel {
  public:
-  TcpChannel(Env& env, std::string address);
+  TcpChannel(Env& env, std::string address, ChannelOptions options = {});
   ~TcpChannel() override;
   Status call(Call& call, const MethodInfo& method, const Message& request, Message& response) override;
   // Every call under way ends with Code::closed. Returns when they have, and the connection is closed.
   void close();
+
+  const std::string& address() const { return address_; }
+  bool connected() const;
+  size_t in_flight() const { return callers_; }
 
  private:
   struct Pending;
@@ -37,6 +59,8 @@ class TcpChannel : public Channel {
 
   Env& env_;
   const std::string address_;
+  const ChannelOptions options_;
+  OutputBuffer::Pool blocks_;
   std::shared_ptr<Connection> current_;   // New calls go here; null: the next call connects.
   runtime::Time not_before_{};            // No attempt to connect earlier.
   runtime::Duration pause_{};             // The last one.

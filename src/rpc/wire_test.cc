@@ -46,6 +46,12 @@ class CountingNetwork : public runtime::Network {
       ++network.writes;
       return stream->write(call, bytes);
     }
+    Result<runtime::Progress> try_read(std::span<char> into) override { return stream->try_read(into); }
+    Result<runtime::Progress> try_write(std::string_view bytes) override {
+      ++network.writes;
+      return stream->try_write(bytes);
+    }
+    void watch(runtime::StreamWatcher* watcher) override { stream->watch(watcher); }
     void close() override { stream->close(); }
     std::string peer() const override { return stream->peer(); }
     CountingNetwork& network;
@@ -95,7 +101,7 @@ std::string request_bytes(uint64_t call_id, const std::string& body,
   return out;
 }
 
-struct Answer {
+struct Received {
   FrameKind kind;
   uint64_t call_id;
   Code code;
@@ -115,7 +121,7 @@ class RawPeer {
     return stream_->write(call, bytes);
   }
   // The next frame; nothing at the end of the stream.
-  std::optional<Answer> receive() {
+  std::optional<Received> receive() {
     for (;;) {
       const auto frame = parser_.next();
       EXPECT_TRUE(frame.ok());
@@ -123,7 +129,7 @@ class RawPeer {
       if (frame->has_value()) {
         EchoReply reply;
         reply.ParseFromString(std::string((**frame).body));
-        return Answer{(**frame).kind, (**frame).call_id, (**frame).code, reply.body()};
+        return Received{(**frame).kind, (**frame).call_id, (**frame).code, reply.body()};
       }
       Call call = env_.call();
       const auto count = stream_->read(call, parser_.space());
@@ -330,7 +336,7 @@ TEST_F(WireTest, garbage_closes_the_connection_and_no_other) {
     oversize.replace(8, 4, "\xff\xff\xff\xff");
     std::string answer;
     put_frame(answer, {.kind = FrameKind::answer, .call_id = 1});
-    for (const std::string& garbage : {std::string("GET / HTTP/1.1\r\n\r\n"), std::string(100'000, '\xff'), oversize, answer,
+    for (const std::string& garbage : {std::string("220 mail\r\n"), std::string("HX"), std::string(100'000, '\xff'), oversize, answer,
                                        request_bytes(0, "id 0"), request_bytes(5, "") + request_bytes(5, "again")}) {
       RawPeer peer = RawPeer::connect(env_, address_);
       (void)peer.send(garbage);
@@ -412,16 +418,20 @@ TEST_F(WireTest, a_call_ends_at_its_deadline_and_a_late_answer_is_ignored) {
     Nursery server(env_.scheduler());
     server.spawn("late server", [&] {
       RawPeer peer = accept(*listener);
-      settle();
+      const uint64_t first = peer.receive()->call_id;
       std::string late;
       EchoReply reply;
       reply.set_body("late");
       (void)runtime::sleep(settled_, 2s);
+      const uint64_t second = peer.receive()->call_id;
+      EXPECT_GT(second, first);
       const std::string body = reply.SerializeAsString();
-      put_frame(late, {.kind = FrameKind::answer, .call_id = 1, .body = body});
+      put_frame(late, {.kind = FrameKind::answer, .call_id = first, .body = body});
       put_frame(late, {.kind = FrameKind::answer, .call_id = 999, .body = body});  // Never asked.
+      put_frame(late, {.kind = FrameKind::answer, .call_id = ~uint64_t{0}, .body = body});
       reply.set_body("in time");
-      put_frame(late, {.kind = FrameKind::answer, .call_id = 2, .body = reply.SerializeAsString()});
+      const std::string in_time = reply.SerializeAsString();
+      put_frame(late, {.kind = FrameKind::answer, .call_id = second, .body = in_time});
       (void)peer.send(late);
       while (peer.receive()) {
       }
@@ -523,11 +533,11 @@ TEST_F(WireTest, an_idempotent_call_is_made_once_more_on_a_new_connection) {
       reply.set_body("second");
       for (const bool last : {false, true}) {
         RawPeer peer = accept(*listener);
-        settle();
+        const uint64_t id = peer.receive()->call_id;
         std::string bytes;
         put_frame(bytes, {.kind = FrameKind::pong});  // It works, so the channel does not pause.
         const std::string body = reply.SerializeAsString();
-        if (last) put_frame(bytes, {.kind = FrameKind::answer, .call_id = 1, .body = body});
+        if (last) put_frame(bytes, {.kind = FrameKind::answer, .call_id = id, .body = body});
         (void)peer.send(bytes);
         settle();
         ++served;
@@ -614,9 +624,8 @@ TEST_F(WireTest, requests_that_a_closing_server_never_started_go_to_the_next_one
       put_frame(goodbye, {.kind = FrameKind::goodbye, .call_id = 0});
       (void)first.send(goodbye);
       RawPeer second = accept(*listener);
-      settle();
       std::string answer;
-      put_frame(answer, {.kind = FrameKind::answer, .call_id = 1});
+      put_frame(answer, {.kind = FrameKind::answer, .call_id = second.receive()->call_id});
       (void)second.send(answer);
       settle();
     });

@@ -1,5 +1,5 @@
 // The Call: what travels with a request through every function that may wait. A function without a
-// Call& runs to the end undisturbed. Four fields and no services: dependencies arrive through
+// Call& runs to the end undisturbed. Plain fields and no services: dependencies arrive through
 // constructors.
 #pragma once
 
@@ -11,9 +11,12 @@
 
 namespace hongyan::runtime {
 
+// W3C trace context: 128 bits of trace id, the span that called, whether spans of it are kept.
 struct Trace {
-  uint64_t id = 0;  // 0: not traced.
+  uint64_t id = 0;  // The low half; 0: not traced.
   uint64_t parent = 0;
+  uint64_t id_high = 0;
+  bool sampled = false;
 };
 
 // Lower is more important. Stamped by access, inherited by every call below it (DAGOR, SoCC 2018).
@@ -27,6 +30,7 @@ struct Call {
   std::shared_ptr<const std::string> ticket;  // Encoded rpc ticket (rpc/ticket.h); null: nobody.
   Trace trace;
   Priority priority;
+  uint64_t routing_key = 0;  // What a channel spreads calls by, a uin for most; 0: none.
 
   // The same call, ending no later than `limit`.
   Call until(Time limit) const {

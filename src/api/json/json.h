@@ -1,39 +1,19 @@
-// JSON as gates speak it: a strict scanner that costs no stack, and the protobuf JSON mapping behind it. Nothing
-// reaches protobuf's parser before the scanner has seen balanced UTF-8 JSON, at most 16 levels deep (messages of the
-// contract need 6) and of at most 10,000 values. Unknown fields are ignored, so that newer clients can talk to older
-// servers. Pure; codes: invalid.
+// JSON of the contract: that of rpc/json, under the names the gates know.
 #pragma once
 
-#include <google/protobuf/message.h>
-
-#include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
-
-#include "base/result.h"
+#include "rpc/json/json.h"
 
 namespace hongyan::api {
 
-inline constexpr int k_json_depth_max = 16;
-inline constexpr size_t k_json_values_max = 10'000;  // A group of 500 needs 600; 300,000 would stop the loop for a tenth of a second.
-inline constexpr size_t k_json_members_max = 32;  // Of a frame's own object, which has three.
-
-// The whole text is one JSON value (RFC 8259), not too deep and not too many.
-Status check_json(std::string_view text);
-
-// The members of a JSON object, in order: name as written between its quotes, value as it stands in the text.
-using JsonMembers = std::vector<std::pair<std::string_view, std::string_view>>;
-Result<JsonMembers> json_members(std::string_view text);
-// The text between the quotes of a JSON string without escapes; invalid for anything else.
-Result<std::string_view> plain_string(std::string_view value);
-
-// Eats stack: call it through Scheduler::run_on_thread_stack.
-Status message_from_json(std::string_view text, google::protobuf::Message& message);
-// Default values are omitted; lowerCamelCase names; 64-bit integers are strings, bytes base64.
-Result<std::string> json_from_message(const google::protobuf::Message& message);
-
-// `text` as a JSON string with its quotes.
-std::string json_quoted(std::string_view text);
+using rpc::check_json;
+using rpc::json_from_message;
+using rpc::json_members;
+using rpc::json_quoted;
+using rpc::JsonMembers;
+using rpc::k_json_depth_max;
+using rpc::k_json_members_max;
+using rpc::k_json_values_max;
+using rpc::message_from_json;
+using rpc::plain_string;
 
 }  // namespace hongyan::api

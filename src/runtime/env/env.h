@@ -22,10 +22,35 @@ class Counters;  // runtime/counters/counters.h
 class Log;       // runtime/log/log.h
 class Readiness;  // runtime/env/readiness.h
 
+// What an operation that never waits has done.
+struct Progress {
+  size_t bytes = 0;
+  bool again = false;  // More may be possible at once. False: on_ready() comes when there is.
+  bool ended = false;  // Of try_read: the orderly end of the stream.
+};
+
+// Who is told when a stream may be read or written again. Called in or outside a coroutine, also
+// from inside an operation of the other end: it notes what it hears (Scheduler::at_turn_start) and
+// neither waits nor touches a stream. Told too much is possible, too little is not.
+class StreamWatcher {
+ public:
+  virtual ~StreamWatcher() = default;
+  virtual void on_ready(bool readable, bool writable) = 0;
+};
+
 // A byte stream. One reader and one writer at a time. Closing wakes both with Code::closed.
+//
+// Two ways to use it: read() and write() wait in a coroutine; try_read() and try_write() never wait
+// and need none, so that an idle connection is an object and not a stack.
 class Stream {
  public:
   virtual ~Stream() = default;  // Closes.
+  // Never wait. An error leaves the stream unusable. try_write takes what fits, perhaps nothing; what it did not take
+  // comes first in the next one.
+  virtual Result<Progress> try_read(std::span<char> into) = 0;
+  virtual Result<Progress> try_write(std::string_view bytes) = 0;
+  // Calls `watcher` (null: nobody) from now on, until close(). What was possible before is not told: try first.
+  virtual void watch(StreamWatcher* watcher) = 0;
   // At least one byte; 0 is the orderly end of the stream.
   virtual Result<size_t> read(Call& call, std::span<char> into) = 0;
   // All of it, or an error after which the stream is unusable.

@@ -35,9 +35,13 @@ class Socket : public Watcher {
   bool watch() { return poller_.add(descriptor_, this); }
   int descriptor() const { return descriptor_; }
   bool closed() const { return descriptor_ < 0; }
+  // The other side has ended or the connection failed: a short read says nothing, the end may stand behind it.
+  bool hung_up() const { return hung_up_; }
+  void tell(StreamWatcher* watcher) { watcher_ = watcher; }
 
   void close() {
     if (closed()) return;
+    watcher_ = nullptr;
     poller_.remove(descriptor_);
     ::close(std::exchange(descriptor_, -1));
     readable_.wake_all();
@@ -53,8 +57,12 @@ class Socket : public Watcher {
 
   void on_events(uint32_t events) override {
     const uint32_t both = EPOLLERR | EPOLLHUP;
-    if ((events & (EPOLLIN | EPOLLRDHUP | both)) != 0) readable_.wake_all();
-    if ((events & (EPOLLOUT | both)) != 0) writable_.wake_all();
+    const bool readable = (events & (EPOLLIN | EPOLLRDHUP | both)) != 0;
+    const bool writable = (events & (EPOLLOUT | both)) != 0;
+    if ((events & (EPOLLRDHUP | both)) != 0) hung_up_ = true;
+    if (readable) readable_.wake_all();
+    if (writable) writable_.wake_all();
+    if (watcher_ != nullptr) watcher_->on_ready(readable, writable);
   }
 
  private:
@@ -66,6 +74,8 @@ class Socket : public Watcher {
 
   EpollPoller& poller_;
   int descriptor_;
+  bool hung_up_ = false;
+  StreamWatcher* watcher_ = nullptr;
   WaitList readable_;
   WaitList writable_;
   WaitList paused_;
@@ -128,6 +138,36 @@ class KernelStream : public Stream {
     return {};
   }
 
+  Result<Progress> try_read(std::span<char> into) override {
+    for (;;) {
+      if (socket_->closed()) return Status(Code::closed, "closed");
+      if (into.empty()) return Progress{};
+      const ssize_t got = ::recv(socket_->descriptor(), into.data(), into.size(), 0);
+      if (got > 0) {
+        const auto bytes = static_cast<size_t>(got);
+        return Progress{.bytes = bytes, .again = bytes == into.size() || socket_->hung_up()};
+      }
+      if (got == 0) return Progress{.ended = true};
+      if (would_block(errno)) return Progress{};
+      if (errno != EINTR) return network_error(errno, "read");
+    }
+  }
+
+  Result<Progress> try_write(std::string_view bytes) override {
+    for (;;) {
+      if (socket_->closed()) return Status(Code::closed, "closed");
+      if (bytes.empty()) return Progress{};
+      const ssize_t sent = ::send(socket_->descriptor(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent >= 0) {
+        const auto count = static_cast<size_t>(sent);
+        return Progress{.bytes = count, .again = count == bytes.size()};
+      }
+      if (would_block(errno)) return Progress{};
+      if (errno != EINTR) return network_error(errno, "write");
+    }
+  }
+
+  void watch(StreamWatcher* watcher) override { socket_->tell(watcher); }
   void close() override { socket_->close(); }
   std::string peer() const override { return peer_; }
 

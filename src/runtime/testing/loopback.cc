@@ -19,6 +19,17 @@ struct Pipe {
   bool broken = false;  // The reading end is closed.
   WaitList readable;
   WaitList writable;
+  StreamWatcher* reader = nullptr;
+  StreamWatcher* writer = nullptr;
+
+  void now_readable() {
+    readable.wake_all();
+    if (reader != nullptr) reader->on_ready(true, false);
+  }
+  void now_writable() {
+    writable.wake_all();
+    if (writer != nullptr) writer->on_ready(false, true);
+  }
 };
 
 class LoopbackStream : public Stream {
@@ -39,7 +50,7 @@ class LoopbackStream : public Stream {
     const size_t count = std::min(into.size(), in->bytes.size());
     std::copy_n(in->bytes.begin(), count, into.begin());
     in->bytes.erase(0, count);
-    in->writable.wake_all();
+    in->now_writable();
     return count;
   }
 
@@ -52,17 +63,46 @@ class LoopbackStream : public Stream {
       const size_t room = k_in_flight_bytes_max - out->bytes.size();
       out->bytes.append(bytes.substr(0, room));
       bytes.remove_prefix(std::min(room, bytes.size()));
-      out->readable.wake_all();
+      out->now_readable();
       if (!bytes.empty()) TRY(out->writable.wait(call.deadline));
     }
   }
 
+  Result<Progress> try_read(std::span<char> into) override {
+    Pipe& in = *in_;
+    if (in.broken) return Status(Code::closed, "stream closed");
+    if (into.empty()) return Progress{};
+    if (in.bytes.empty()) return Progress{.ended = in.ended};
+    const size_t count = std::min(into.size(), in.bytes.size());
+    std::copy_n(in.bytes.begin(), count, into.begin());
+    in.bytes.erase(0, count);
+    in.now_writable();
+    return Progress{.bytes = count, .again = !in.bytes.empty() || in.ended};
+  }
+
+  Result<Progress> try_write(std::string_view bytes) override {
+    Pipe& out = *out_;
+    if (out.ended) return Status(Code::closed, "stream closed");
+    if (out.broken) return Status(Code::closed, "closed by the other side");
+    const size_t count = std::min(bytes.size(), k_in_flight_bytes_max - out.bytes.size());
+    if (count == 0) return Progress{};
+    out.bytes.append(bytes.substr(0, count));
+    out.now_readable();
+    return Progress{.bytes = count, .again = count == bytes.size()};
+  }
+
+  void watch(StreamWatcher* watcher) override {
+    in_->reader = watcher;
+    out_->writer = watcher;
+  }
+
   void close() override {
+    watch(nullptr);
     in_->broken = true;
     out_->ended = true;
     for (Pipe* pipe : {in_.get(), out_.get()}) {
-      pipe->readable.wake_all();
-      pipe->writable.wake_all();
+      pipe->now_readable();
+      pipe->now_writable();
     }
   }
 

@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/env/env.h"
 
@@ -36,6 +37,28 @@ class TlsServer {
   virtual std::unique_ptr<TlsStream> wrap(std::unique_ptr<Stream> stream) = 0;
 };
 Result<std::shared_ptr<TlsServer>> make_tls_server(const TlsIdentity& identity);
+
+class TlsClient {
+ public:
+  virtual ~TlsClient() = default;
+  virtual Result<std::unique_ptr<TlsStream>> wrap(std::unique_ptr<Stream> stream) = 0;
+};
+
+// Between services both sides show a certificate, signed by an authority that only this deployment has; TLS 1.3. What
+// a certificate is good for is its DNS name; its time is checked by the Env's clock. A peer that fails any of it ends
+// in the handshake with Code::unauthenticated, or, where it finds out itself only later, with Code::closed.
+struct TlsMutual {
+  TlsIdentity own;
+  std::string authorities_pem;            // One or more certificates; any of them may have signed the peer's.
+  std::vector<std::string> peers = {};    // The peer has one of these names. A server's may be empty: any name.
+};
+Result<std::shared_ptr<TlsServer>> make_mutual_tls_server(Env& env, const TlsMutual& mutual);
+Result<std::shared_ptr<TlsClient>> make_mutual_tls_client(Env& env, const TlsMutual& mutual);
+
+// An authority of one's own, ten years, and what it signs: P-256, for these DNS names, as client and as server.
+Result<TlsIdentity> make_tls_authority(const std::string& name, int64_t utc_ms);
+Result<TlsIdentity> issue_certificate(const TlsIdentity& authority, const std::vector<std::string>& names, int64_t utc_ms,
+                                      int days);
 
 // A client that trusts exactly one certificate, by its fingerprint.
 Result<std::unique_ptr<TlsStream>> tls_connect(std::unique_ptr<Stream> stream, const std::string& fingerprint);

@@ -2,10 +2,9 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "api/client/checks.h"
-#include "api/json/json.h"
+#include "rpc/json/json.h"
 
-namespace hongyan::api {
+namespace hongyan::rpc {
 
 namespace {
 
@@ -175,13 +174,36 @@ class Scanner {
 
 }  // namespace
 
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
+  while (!text.empty()) {
+    const unsigned char first = byte(0);
+    if (first < 0x80) {
+      text.remove_prefix(1);
+      continue;
+    }
+    const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || text.size() < length) return false;
+    uint32_t value = first & (0xff >> (length + 1));
+    for (size_t i = 1; i < length; ++i) {
+      if ((byte(i) & 0xc0) != 0x80) return false;
+      value = value << 6 | (byte(i) & 0x3f);
+    }
+    const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
+    if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 Status check_json(std::string_view text) {
-  if (!api::is_utf8(text)) return broken("not UTF-8");
+  if (!is_utf8(text)) return broken("not UTF-8");
   return Scanner(text, nullptr).run();
 }
 
 Result<JsonMembers> json_members(std::string_view text) {
-  if (!api::is_utf8(text)) return broken("not UTF-8");
+  if (!is_utf8(text)) return broken("not UTF-8");
   const size_t start = text.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || text[start] != '{') return broken("not an object");
   JsonMembers members;
@@ -214,4 +236,4 @@ std::string json_quoted(std::string_view text) {
   return out + '"';
 }
 
-}  // namespace hongyan::api
+}  // namespace hongyan::rpc

@@ -1,9 +1,9 @@
 // The only file that includes json_util, which is slow to compile.
 #include <google/protobuf/util/json_util.h>
 
-#include "api/json/json.h"
+#include "rpc/json/json.h"
 
-namespace hongyan::api {
+namespace hongyan::rpc {
 
 Status message_from_json(std::string_view text, google::protobuf::Message& message) {
   TRY(check_json(text));
@@ -24,4 +24,4 @@ Result<std::string> json_from_message(const google::protobuf::Message& message) 
   return Status(Code::internal, "to JSON: " + std::string(status.message().data(), status.message().size()));
 }
 
-}  // namespace hongyan::api
+}  // namespace hongyan::rpc
