@@ -66,13 +66,11 @@ class InLoop {
 // --- the loop ---
 
 Scheduler::Impl::Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
-  for (TurnRing* ring : {&turn_ends, &turn_now}) ring->next_ = ring->previous_ = ring;
   adopt_thread_stack(loop_fiber, thread);
 }
 
 Scheduler::Impl::~Impl() {
-  turn_ends.leave();
-  turn_now.leave();
+  for (TurnRing* ring : {&turn_starts, &turn_ends, &turn_now}) ring->leave();
 }
 
 // The loop runs on the calling thread from now on.
@@ -92,7 +90,7 @@ Time Scheduler::Impl::wake_up_time() {
 // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
 void Scheduler::Impl::poll(bool may_wait) {
   Time limit = self.now_;
-  if (may_wait && run_queue.empty()) {
+  if (may_wait && !anything_to_run()) {
     // Whoever posts from now on sees that the loop sleeps, or the loop sees what was posted.
     sleeping.store(true);
     if (!has_posted.load() && !stopped.load() && !clean_up()) limit = wake_up_time();
@@ -130,6 +128,7 @@ void Scheduler::Impl::take_in() {
 
 void Scheduler::Impl::slice() {
   const Time end = after(self.now_, k_slice_time);
+  call_all(turn_starts);
   Time read = self.now_;
   int step = k_clock_every_min;
   for (int left = k_slice_coroutines; left > 0; left -= step) {
@@ -146,28 +145,41 @@ void Scheduler::Impl::slice() {
   }
 }
 
-void TurnEnd::leave() {
+void TurnNode::leave() {
   if (next_ == nullptr) return;
   previous_->next_ = next_;
   next_->previous_ = previous_;
   next_ = previous_ = nullptr;
 }
 
-// Those who ask meanwhile are called at the end of the next turn.
-void Scheduler::Impl::end_turn() {
-  if (turn_ends.next_ == &turn_ends) return;
+void Scheduler::Impl::enter(TurnRing& ring, TurnNode& node) {
+  if (node.next_ != nullptr) return;
+  if (domain != 0) node.domain_ = domain;  // An event from outside finds it where it was before.
+  node.next_ = &ring;
+  node.previous_ = ring.previous_;
+  ring.previous_->next_ = &node;
+  ring.previous_ = &node;
+}
+
+// Those who ask meanwhile are called in the next turn.
+void Scheduler::Impl::call_all(TurnRing& ring) {
+  if (ring.empty()) return;
+  direct_left = 0;  // What is started here comes back here.
   TurnRing& now = turn_now;
-  now.next_ = std::exchange(turn_ends.next_, &turn_ends);
-  now.previous_ = std::exchange(turn_ends.previous_, &turn_ends);
+  now.next_ = ring.next_;
+  now.previous_ = ring.previous_;
+  ring.clear();
   now.next_->previous_ = now.previous_->next_ = &now;
-  while (now.next_ != &now) {
-    TurnEnd* node = now.next_;
+  while (!now.empty()) {
+    TurnNode* node = now.next_;
     node->leave();
     domain = node->domain_;
-    node->on_turn_end();
+    node->run_turn();
   }
   domain = 0;
 }
+
+void Scheduler::Impl::end_turn() { call_all(turn_ends); }
 
 // --- one coroutine ---
 
@@ -368,15 +380,11 @@ Coroutine* Scheduler::spawn_now(std::string_view name, Closure body, StackSize s
   return start_now(coroutine) ? coroutine : nullptr;
 }
 
-void Scheduler::at_turn_end(TurnEnd& node) {
-  if (node.next_ != nullptr) return;
-  node.domain_ = impl_->domain;
-  TurnEnd& head = impl_->turn_ends;
-  node.next_ = &head;
-  node.previous_ = head.previous_;
-  head.previous_->next_ = &node;
-  head.previous_ = &node;
-}
+void Scheduler::at_turn_end(TurnEnd& node) { impl_->enter(impl_->turn_ends, node); }
+
+void Scheduler::at_turn_start(TurnStart& node) { impl_->enter(impl_->turn_starts, node); }
+
+Time Scheduler::read_clock() { return impl_->poller.now(); }
 
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
@@ -497,9 +505,9 @@ void Scheduler::set_watch(LoopWatch* watch) { impl_->watch = watch; }
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
-  for (Impl::TurnRing* ring : {&impl_->turn_ends, &impl_->turn_now}) {
-    for (TurnEnd* node = ring->next_; node != ring;) {
-      TurnEnd* const next = node->next_;
+  for (Impl::TurnRing* ring : {&impl_->turn_starts, &impl_->turn_ends, &impl_->turn_now}) {
+    for (TurnNode* node = ring->next_; node != ring;) {
+      TurnNode* const next = node->next_;
       if (node->domain_ == domain) node->leave();
       node = next;
     }

@@ -53,24 +53,42 @@ class Poller {
 // list.
 class Coroutine;
 
-// Something to do at the end of a turn of the loop, such as writing what the turn has collected:
-// after all that was ready has run (or its slice is over) and before the poller is asked. Belongs
-// to its owner; whoever destroys it takes it out.
-class TurnEnd {
+// What wants to be called once by the loop, outside any coroutine. Belongs to its owner; whoever
+// destroys it takes it out. Must not wait. May ask for the next turn while it is called.
+class TurnNode {
  public:
-  TurnEnd() = default;
-  TurnEnd(const TurnEnd&) = delete;
-  TurnEnd& operator=(const TurnEnd&) = delete;
-  virtual ~TurnEnd() { leave(); }
-  // Outside any coroutine; must not wait. May ask for the end of the next turn.
-  virtual void on_turn_end() = 0;
+  TurnNode() = default;
+  TurnNode(const TurnNode&) = delete;
+  TurnNode& operator=(const TurnNode&) = delete;
+  virtual ~TurnNode() { leave(); }
 
  private:
   friend class Scheduler;
+  virtual void run_turn() = 0;
   void leave();
-  TurnEnd* next_ = nullptr;  // In a ring; null: not asked for.
-  TurnEnd* previous_ = nullptr;
+  TurnNode* next_ = nullptr;  // In a ring; null: not asked for.
+  TurnNode* previous_ = nullptr;
   Domain domain_ = 0;
+};
+
+// Something to do at the start of a turn of the loop, such as taking what a socket has got: before
+// the coroutines that are ready, and before those that it wakes.
+class TurnStart : public TurnNode {
+ public:
+  virtual void on_turn_start() = 0;
+
+ private:
+  void run_turn() final { on_turn_start(); }
+};
+
+// Something to do at the end of a turn of the loop, such as writing what the turn has collected:
+// after all that was ready has run (or its slice is over) and before the poller is asked.
+class TurnEnd : public TurnNode {
+ public:
+  virtual void on_turn_end() = 0;
+
+ private:
+  void run_turn() final { on_turn_end(); }
 };
 
 // What a coroutine does, for people and pages. Valid while nothing runs.
@@ -136,6 +154,8 @@ class Scheduler {
   // Calls node.on_turn_end() once, at the end of this turn; in the order of asking, and once however
   // often it was asked. Killed with the domain that asked.
   void at_turn_end(TurnEnd& node);
+  // The same at the start of the next turn. A poller may ask while it delivers events.
+  void at_turn_start(TurnStart& node);
 
   // Runs until stop(); a stop() that came before ends it at once. run_until_idle() runs until
   // nothing is runnable and no timer is set (tests, simulator). run_ready() runs what needs no
@@ -177,6 +197,7 @@ class Scheduler {
   static void** hook_word();
 
   Time now() const { return now_; }  // Read once per slice of the loop.
+  Time read_clock();  // Right now: for measuring what happens inside a slice.
   size_t live() const;               // Coroutines that have not ended.
   SchedulerStats stats() const;
   // One line a living coroutine: name, domain, what it does. For people. With frames, each is

@@ -21,7 +21,10 @@ struct Scheduler::Impl {
 
   // --- the loop (scheduler.cc) ---
   bool anything_posted() const { return has_posted.load(std::memory_order_acquire); }
-  bool ready() const { return !run_queue.empty() || anything_posted(); }
+  bool ready() const { return anything_to_run() || anything_posted(); }
+  bool anything_to_run() const {
+    return !run_queue.empty() || !turn_starts.empty() || !turn_ends.empty();
+  }
   void begin();
   void poll(bool may_wait);
   Time wake_up_time();
@@ -72,11 +75,22 @@ struct Scheduler::Impl {
   std::vector<std::unique_ptr<Coroutine>> dead;
   std::unique_ptr<StackPool> pools[k_stack_sizes];
 
-  class TurnRing : public TurnEnd {
-    void on_turn_end() override {}
+  class TurnRing : public TurnNode {
+   public:
+    TurnRing() { clear(); }
+    bool empty() const { return next_ == this; }
+
+   private:
+    friend struct Impl;
+    friend class Scheduler;
+    void run_turn() override {}
+    void clear() { next_ = previous_ = this; }
   };
-  TurnRing turn_ends;  // To be called at the end of this turn.
-  TurnRing turn_now;   // Being called.
+  void enter(TurnRing& ring, TurnNode& node);
+  void call_all(TurnRing& ring);
+  TurnRing turn_starts;  // To be called at the start of the next turn.
+  TurnRing turn_ends;    // To be called at the end of this turn.
+  TurnRing turn_now;     // Being called.
 
   // In the list of all schedulers of the process (debug.h).
   Scheduler* next_scheduler = nullptr;
