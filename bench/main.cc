@@ -1,9 +1,11 @@
-// hongyan-bench: `send`, `sync` and `coro`. Exit status: 0 every floor is met, 1 one is missed or the run failed, 2 wrong usage.
+// hongyan-bench: `send`, `sync`, `coro`, `rpc`, `http` and `connections`; `peer` is a child of a measurement. Exit status: 0
+// every floor is met, 1 one is missed or the run failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
 
 #include <cstdio>
 #include <filesystem>
 
+#include "bench/load.h"
 #include "bench/options.h"
 #include "runtime/os/os_env.h"
 
@@ -50,13 +52,29 @@ int main(int argc, char** argv) {
   sync->add_option("--rounds", options.rounds, "Restarts of the server")->capture_default_str()->check(CLI::Range(1, 1000));
   CLI::App* coro = common(app.add_subcommand("coro", "Coroutines: switching, making, and what a million of them weigh"));
   coro->add_flag("--full", options.full, "10 million parked coroutines too: takes 9 GB of memory");
+  CLI::App* rpc = common(app.add_subcommand("rpc", "Calls of 100 bytes beside a raw loop and gRPC"));
+  CLI::App* http = common(app.add_subcommand("http", "The same over HTTP/1.1 beside nginx"));
+  for (CLI::App* verb : {rpc, http}) {
+    verb->add_option("--rounds", options.rounds, "Of all contenders, one after the other")->capture_default_str()->check(CLI::Range(1, 1000));
+  }
+  CLI::App* connections = common(app.add_subcommand("connections", "Memory of an idle connection"));
+  connections->add_option("--count", options.connections, "Connections")->capture_default_str()->check(CLI::Range(size_t{1}, size_t{1'000'000}));
+  std::string role;
+  int port = 0;
+  CLI::App* peer = app.add_subcommand("peer", "A process of a measurement; not for people")->group("");
+  peer->add_option("role", role)->required();
+  peer->add_option("port", port);
   CLI11_PARSE(app, argc, argv);
+  if (peer->parsed()) return hongyan::bench::run_peer(role, port);
 
   std::string command = "./hongyan bench";
   for (int i = 1; i < argc; ++i) command += std::string(" ") + argv[i];
   hongyan::runtime::set_private_umask();
   if (coro->parsed()) return measure("coro", command, options, json, hongyan::bench::bench_coro);
+  using namespace hongyan::bench;
+  if (rpc->parsed()) return measure("rpc", command, options, json, bench_rpc);
+  if (http->parsed()) return measure("http", command, options, json, bench_http);
+  if (connections->parsed()) return measure("connections", command, options, json, bench_connections);
   const bool is_send = send->parsed();
-  return measure(is_send ? "send" : "sync", command, options, json,
-                 is_send ? hongyan::bench::bench_send : hongyan::bench::bench_sync);
+  return measure(is_send ? "send" : "sync", command, options, json, is_send ? bench_send : bench_sync);
 }

@@ -15,7 +15,8 @@ struct Options {
   std::string directory;   // Where data is made: the disk that is measured.
   double seconds = 20;     // Of measuring, for send; half of it is the peer's.
   int pairs = 64;          // Senders, each with a receiver of its own.
-  int rounds = 20;         // Restarts, for sync.
+  int rounds = 20;         // Restarts, for sync; rounds of all contenders, for rpc and http.
+  size_t connections = 500'000;
   std::string transport;   // "long", "web"; empty: the long link where there is one.
 };
 
@@ -23,5 +24,9 @@ Status bench_send(Env& env, const Options& options, Report& report);
 // The runtime alone; needs no server.
 Status bench_coro(Env& env, const Options& options, Report& report);
 Status bench_sync(Env& env, const Options& options, Report& report);
+// Frames, HTTP, and what an idle connection costs. Server and load generator are children, on a processor each.
+Status bench_rpc(Env& env, const Options& options, Report& report);
+Status bench_http(Env& env, const Options& options, Report& report);
+Status bench_connections(Env& env, const Options& options, Report& report);
 
 }  // namespace hongyan::bench

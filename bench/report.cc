@@ -37,18 +37,23 @@ std::string joined(const Map& items, const char* between, const Draw& draw) {
   return out;
 }
 
-double ratio(double ours, double peer) { return peer > 0 ? ours / peer : 0; }
-
 }  // namespace
 
+double Row::ratio_to(size_t peer) const {
+  if (peer < paired.size()) return paired[peer];
+  return peer < peers.size() && peers[peer].second > 0 ? ours / peers[peer].second : 0;
+}
+
 bool Row::met() const {
+  if (ratio_min) return !peers.empty() && ratio_to(0) >= *ratio_min;
   if (ours_max) return ours <= *ours_max;
-  if (ratio_max) return !peers.empty() && ratio(ours, peers[0].second) <= *ratio_max;
+  if (ratio_max) return !peers.empty() && ratio_to(0) <= *ratio_max;
   return true;
 }
 
 std::string Row::floor_text() const {
   if (ours_max) return fmt::format("<= {} {}", short_number(*ours_max), unit);
+  if (ratio_min) return fmt::format(">= {} x {}", short_number(*ratio_min), peers.empty() ? "" : peers[0].first);
   if (ratio_max) return fmt::format("<= {} x {}", short_number(*ratio_max), peers.empty() ? "" : peers[0].first);
   return "";
 }
@@ -61,8 +66,9 @@ std::string Report::table() const {
   std::string out = fmt::format("{}\n  {}\n  {}\n\n{:<46} {:>10} {:<10} {:<36} {}\n", name_, command_, machine(), "test",
                                 "ours", "unit", "beside (ours / it)", "floor");
   for (const Row& row : rows_) {
+    size_t at = 0;
     const std::string beside = joined(row.peers, ", ", [&](const auto& peer) {
-      return fmt::format("{} {} ({} x)", peer.first, short_number(peer.second), short_number(ratio(row.ours, peer.second)));
+      return fmt::format("{} {} ({} x)", peer.first, short_number(peer.second), short_number(row.ratio_to(at++)));
     });
     const std::string floor = row.has_floor() ? row.floor_text() + (row.met() ? "  met" : "  MISSED") : "";
     out += fmt::format("{:<46} {:>10} {:<10} {:<36} {}\n", row.test, short_number(row.ours), row.unit, beside, floor);
@@ -74,7 +80,8 @@ std::string Report::table() const {
 std::string Report::json() const {
   const std::string rows = joined(rows_, ",", [](const Row& row) {
     const auto number = [](const auto& peer) { return fmt::format("{}:{:.6g}", quoted(peer.first), peer.second); };
-    const auto share = [&](const auto& peer) { return fmt::format("{}:{:.6g}", quoted(peer.first), ratio(row.ours, peer.second)); };
+    size_t at = 0;
+    const auto share = [&](const auto& peer) { return fmt::format("{}:{:.6g}", quoted(peer.first), row.ratio_to(at++)); };
     return fmt::format(R"({{"test":{},"unit":{},"ours":{:.6g},"peers":{{{}}},"ratios":{{{}}},"floor":{},"met":{}}})",
                        quoted(row.test), quoted(row.unit), row.ours, joined(row.peers, ",", number),
                        joined(row.peers, ",", share), row.has_floor() ? quoted(row.floor_text()) : "null",

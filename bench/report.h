@@ -18,8 +18,12 @@ struct Row {
   // Of `ours` to the first peer unless `ours_max` is given: the floor is then a limit of `ours` itself.
   std::optional<double> ratio_max = {};
   std::optional<double> ours_max = {};
+  std::optional<double> ratio_min = {};
+  // The median of the ratios of rounds, one per peer, in their order; empty: the ratio of the figures.
+  std::vector<double> paired = {};
 
-  bool has_floor() const { return ratio_max || ours_max; }
+  bool has_floor() const { return ratio_max || ours_max || ratio_min; }
+  double ratio_to(size_t peer) const;
   bool met() const;
   std::string floor_text() const;
 };

@@ -154,7 +154,7 @@ void FrameParser::keep() {
 
 size_t FrameParser::take_rest(char* to) {
   const size_t rest = end_ - begin_;
-  if (rest > 0) std::memcpy(to, (lent_ != nullptr ? lent_ : buffer_.get()) + begin_, rest);
+  if (rest > 0) std::memmove(to, (lent_ != nullptr ? lent_ : buffer_.get()) + begin_, rest);
   begin_ = end_ = 0;
   return rest;
 }

@@ -79,7 +79,7 @@ class FrameParser {
   void lend(std::string_view bytes);
   // Copies what is left of the lent bytes; gives back memory when nothing is left.
   void keep();
-  // Moves the bytes of an unfinished frame to `to`, which has room for rest_bytes().
+  // Moves the bytes of an unfinished frame to `to`, which has room for rest_bytes() and may be what was lent.
   size_t rest_bytes() const { return end_ - begin_; }
   size_t take_rest(char* to);
   void drop() {

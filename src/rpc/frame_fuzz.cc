@@ -2,9 +2,11 @@
 // stream is cut; what parses must encode to bytes that parse to the same.
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/check.h"
 #include "rpc/frame.h"
@@ -54,6 +56,30 @@ void frames(std::string_view bytes, size_t step) {
   }
 }
 
+// As the server reads: from a shared buffer, the rest of a frame in front of what comes next. Gives the call ids.
+std::vector<uint64_t> lent(std::string_view bytes, size_t step) {
+  FrameParser parser;
+  std::string shared(bytes.size(), '\0');
+  std::vector<uint64_t> seen;
+  while (!bytes.empty()) {
+    const size_t count = std::min(bytes.size(), step);
+    const size_t kept = parser.take_rest(shared.data());
+    CHECK(kept + count <= shared.size());
+    std::memcpy(shared.data() + kept, bytes.data(), count);
+    parser.lend({shared.data(), kept + count});
+    bytes.remove_prefix(count);
+    for (;;) {
+      const auto frame = parser.next();
+      if (!frame.ok()) return seen;
+      if (!frame->has_value()) break;
+      seen.push_back((**frame).call_id);
+    }
+    parser.keep();
+    CHECK(parser.rest_bytes() > 0 || parser.capacity() == 0);
+  }
+  return seen;
+}
+
 void tickets(std::string_view bytes) {
   const KeyRing ring({{.id = 1, .bytes = std::string(32, 'k')}});
   Call call;
@@ -73,6 +99,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
   hongyan::rpc::frames(bytes, data[0] == 0 ? bytes.size() + 1 : data[0]);
+  if (hongyan::rpc::lent(bytes, 7) != hongyan::rpc::lent(bytes, bytes.size() + 1)) std::abort();
   hongyan::rpc::tickets(bytes);
   return 0;
 }

@@ -206,6 +206,57 @@ TEST(Frame, a_detail_may_be_longer_than_a_ticket_and_a_goodbye_has_neither) {
   EXPECT_EQ(parser.next().code(), Code::invalid);
 }
 
+TEST(Frame, a_shorter_head_of_an_earlier_version_is_read) {
+  std::string earlier = encoded(request("ticket", "body"));
+  earlier[6] = static_cast<char>(k_frame_head_bytes_min);
+  earlier.erase(k_frame_head_bytes_min, k_frame_head_bytes - k_frame_head_bytes_min);
+  FrameParser parser;
+  push(parser, earlier);
+  const auto all = take_all(parser);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].text, "ticket");
+  EXPECT_EQ(all[0].body, "body");
+  EXPECT_EQ(all[0].frame.routing_key, 0u);
+}
+
+TEST(Frame, carries_routing_key_whole_trace_and_level) {
+  FrameParser parser;
+  Frame asked = request("", "");
+  asked.routing_key = 0xfedcba9876543210;
+  asked.trace = {.id = 1, .parent = 2, .id_high = 3, .sampled = true};
+  push(parser, encoded(asked));
+  push(parser, encoded({.kind = FrameKind::answer, .call_id = 3, .level = 9}));
+  push(parser, encoded({.kind = FrameKind::answer, .call_id = 4, .level = 0}));
+  push(parser, encoded({.kind = FrameKind::answer, .call_id = 5}));
+  const auto all = take_all(parser);
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0].frame.routing_key, 0xfedcba9876543210u);
+  EXPECT_EQ(all[0].frame.trace.id_high, 3u);
+  EXPECT_TRUE(all[0].frame.trace.sampled);
+  EXPECT_EQ(all[1].frame.level, 9u);
+  EXPECT_EQ(all[2].frame.level, 0u);
+  EXPECT_EQ(all[3].frame.level, std::nullopt);
+}
+
+TEST(Frame, lent_bytes_are_parsed_where_they_are_and_nothing_is_kept_between_frames) {
+  const std::string stream = encoded(request("ticket", "one")) + encoded(request("", "two"));
+  FrameParser parser;
+  parser.lend(std::string_view(stream).substr(0, stream.size() - 1));
+  const auto first = parser.next();
+  ASSERT_TRUE(first.ok() && first->has_value());
+  EXPECT_GE((**first).body.data(), stream.data());
+  EXPECT_LT((**first).body.data(), stream.data() + stream.size());
+  ASSERT_FALSE(parser.next()->has_value());
+  parser.keep();
+  std::string shared(stream.size(), ' ');
+  const size_t kept = parser.take_rest(shared.data());
+  shared[kept] = stream.back();
+  parser.lend({shared.data(), kept + 1});
+  EXPECT_EQ((**parser.next()).body, "two");
+  parser.keep();
+  EXPECT_EQ(parser.capacity(), 0u);
+}
+
 TEST(Frame, a_longer_head_of_a_later_version_is_skipped) {
   std::string later = encoded(request("ticket", "body"));
   later[6] = static_cast<char>(k_frame_head_bytes + 8);

@@ -65,7 +65,7 @@ void ServerConnection::start() {
 void ServerConnection::on_ready(bool readable, bool writable) {
   if (readable && !readable_) {
     readable_ = true;
-    arrived_ = server_.scheduler.read_clock();
+    last_read_ = server_.scheduler.read_clock();
   }
   if (writable && blocked_) blocked_ = false;
   else if (!readable) return;
@@ -131,6 +131,8 @@ bool ServerConnection::read_more() {
     lose();
     return false;
   }
+  // What a connection that is never drained gives came after the read before.
+  arrived_ = std::exchange(last_read_, server_.clock);
   readable_ = got->again;
   if (got->ended) ended_ = true;
   if (got->bytes > 0) last_heard_ = server_.clock;

@@ -90,7 +90,8 @@ class ServerConnection : private runtime::StreamWatcher, private runtime::TurnSt
   uint64_t calls_ = 0;
   size_t in_flight_ = 0;
   size_t in_flight_bytes_ = 0;
-  runtime::Time arrived_{};        // When what can be read now was said to be there.
+  runtime::Time arrived_{};        // When what was read last can have come at the earliest: its queueing began then.
+  runtime::Time last_read_{};      // Or when it was said to be readable, if nothing was read since.
   runtime::Time last_heard_{};
   runtime::Time last_progress_{};  // Of writing, or when there began to be something to write.
   runtime::Time linger_until_{};

@@ -127,7 +127,7 @@ void HttpConversation::feed(std::string_view bytes) {
 }
 
 Time HttpConversation::due() const {
-  if (busy_ || parser_.idle() || parser_.complete()) return runtime::k_never;
+  if (busy_ || last_ || parser_.idle() || parser_.complete()) return runtime::k_never;
   return runtime::after(began_, parser_.in_body() ? k_request_time_max : k_head_time_max);
 }
 

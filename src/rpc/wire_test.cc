@@ -336,7 +336,7 @@ TEST_F(WireTest, garbage_closes_the_connection_and_no_other) {
     oversize.replace(8, 4, "\xff\xff\xff\xff");
     std::string answer;
     put_frame(answer, {.kind = FrameKind::answer, .call_id = 1});
-    for (const std::string& garbage : {std::string("220 mail\r\n"), std::string("HX"), std::string(100'000, '\xff'), oversize, answer,
+    for (const std::string& garbage : {std::string("220 mail\r\n"), std::string("HYxx"), std::string(100'000, '\xff'), oversize, answer,
                                        request_bytes(0, "id 0"), request_bytes(5, "") + request_bytes(5, "again")}) {
       RawPeer peer = RawPeer::connect(env_, address_);
       (void)peer.send(garbage);

@@ -108,9 +108,16 @@ function(hongyan_target out room)
   set(${out} ${name} PARENT_SCOPE)
 endfunction()
 
-# hongyan_protos(target file.proto ... [SERVICES]) generates messages, and with SERVICES the stubs of rpc/codegen.
+# hongyan_protos(target file.proto ... [SERVICES] [ROOT dir]) generates messages, and with SERVICES the stubs of
+# rpc/codegen. Paths are below src, or below ROOT.
 function(hongyan_protos target)
-  cmake_parse_arguments(P "SERVICES" "" "" ${ARGN})
+  cmake_parse_arguments(P "SERVICES" "ROOT" "" ${ARGN})
+  set(includes -I${CMAKE_SOURCE_DIR}/src)
+  if(P_ROOT)
+    list(PREPEND includes -I${P_ROOT})
+  else()
+    set(P_ROOT ${CMAKE_SOURCE_DIR}/src)
+  endif()
   set(generated)
   foreach(proto ${P_UNPARSED_ARGUMENTS})
     string(REGEX REPLACE "\\.proto$" "" stem ${proto})
@@ -127,9 +134,9 @@ function(hongyan_protos target)
     endif()
     add_custom_command(
       OUTPUT ${outputs}
-      COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR}/src --cpp_out=${HONGYAN_GEN} ${plugin}
-              --dependency_out=${depfile} ${CMAKE_SOURCE_DIR}/src/${proto}
-      DEPENDS ${CMAKE_SOURCE_DIR}/src/${proto} ${plugin_dependency}
+      COMMAND protobuf::protoc ${includes} --cpp_out=${HONGYAN_GEN} ${plugin}
+              --dependency_out=${depfile} ${P_ROOT}/${proto}
+      DEPENDS ${P_ROOT}/${proto} ${plugin_dependency}
       DEPFILE ${depfile}  # Imported files.
       VERBATIM)
     foreach(output ${outputs})

@@ -8,7 +8,7 @@ GROUPS = {
     "web": "To build the web client, once `clients/web` is there",
     "browser": "To test the web client (`test`)",
     "fmt": "To format the source (`fmt`); never installed without being asked",
-    "bench": "To measure beside peers (`bench coro`); never installed without being asked",
+    "bench": "To measure beside peers (`bench coro`, `bench rpc`, `bench http`); never installed without being asked",
     "debug": "To look at coroutines with gdb; never installed without being asked",
     "fuzz": "To fuzz (`fuzz`); never installed without being asked",
 }

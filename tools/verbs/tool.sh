@@ -15,7 +15,10 @@ case $verb in
   backup | restore) program=hongyan-server words=("$verb") ;;
 esac
 
-setup build
+case "$verb ${1:-}" in
+  'bench rpc' | 'bench http') setup build bench ;;  # Beside peers from packages of their own.
+  *) setup build ;;
+esac
 configure build -DCMAKE_BUILD_TYPE=RelWithDebInfo
 if ! has_output build bin/$program; then
   echo "hongyan: '$verb' is not there yet ($program is not part of this build)" >&2

@@ -69,7 +69,9 @@ Scheduler::Impl::Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), p
   adopt_thread_stack(loop_fiber, thread);
 }
 
-Scheduler::Impl::~Impl() = default;
+Scheduler::Impl::~Impl() {
+  for (TurnRing* ring : {&turn_starts, &turn_ends, &turn_now}) ring->leave();
+}
 
 // The loop runs on the calling thread from now on.
 void Scheduler::Impl::begin() {
@@ -88,7 +90,7 @@ Time Scheduler::Impl::wake_up_time() {
 // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
 void Scheduler::Impl::poll(bool may_wait) {
   Time limit = self.now_;
-  if (may_wait && run_queue.empty() && !turn_wanted()) {
+  if (may_wait && !anything_to_run()) {
     // Whoever posts from now on sees that the loop sleeps, or the loop sees what was posted.
     sleeping.store(true);
     if (!has_posted.load() && !stopped.load() && !clean_up()) limit = wake_up_time();
@@ -126,9 +128,9 @@ void Scheduler::Impl::take_in() {
 
 void Scheduler::Impl::slice() {
   const Time end = after(self.now_, k_slice_time);
+  call_all(turn_starts);
   Time read = self.now_;
   int step = k_clock_every_min;
-  call_all(turn_starts);
   for (int left = k_slice_coroutines; left > 0; left -= step) {
     direct_left = step;
     while (direct_left > 0) {
@@ -150,49 +152,34 @@ void TurnNode::leave() {
   next_ = previous_ = nullptr;
 }
 
-void Scheduler::Impl::TurnRing::enter(TurnNode& node, Domain domain) {
+void Scheduler::Impl::enter(TurnRing& ring, TurnNode& node) {
   if (node.next_ != nullptr) return;
-  node.domain_ = domain;
-  node.next_ = this;
-  node.previous_ = previous_;
-  previous_->next_ = &node;
-  previous_ = &node;
-}
-
-void Scheduler::Impl::TurnRing::take_all(TurnRing& from) {
-  CHECK(empty());
-  if (from.empty()) return;
-  next_ = from.next_;
-  previous_ = from.previous_;
-  next_->previous_ = previous_->next_ = this;
-  from.next_ = from.previous_ = &from;
-}
-
-TurnNode* Scheduler::Impl::TurnRing::take_first() {
-  if (empty()) return nullptr;
-  TurnNode* node = next_;
-  node->leave();
-  return node;
-}
-
-void Scheduler::Impl::TurnRing::drop(Domain domain) {
-  for (TurnNode* node = next_; node != this;) {
-    TurnNode* const next = node->next_;
-    if (node->domain_ == domain) node->leave();
-    node = next;
-  }
+  if (domain != 0) node.domain_ = domain;  // An event from outside finds it where it was before.
+  node.next_ = &ring;
+  node.previous_ = ring.previous_;
+  ring.previous_->next_ = &node;
+  ring.previous_ = &node;
 }
 
 // Those who ask meanwhile are called in the next turn.
 void Scheduler::Impl::call_all(TurnRing& ring) {
   if (ring.empty()) return;
-  turn_now.take_all(ring);
-  while (TurnNode* node = turn_now.take_first()) {
-    domain = TurnRing::domain_of(*node);
-    TurnRing::run(*node);
+  direct_left = 0;  // What is started here comes back here.
+  TurnRing& now = turn_now;
+  now.next_ = ring.next_;
+  now.previous_ = ring.previous_;
+  ring.clear();
+  now.next_->previous_ = now.previous_->next_ = &now;
+  while (!now.empty()) {
+    TurnNode* node = now.next_;
+    node->leave();
+    domain = node->domain_;
+    node->run_turn();
   }
   domain = 0;
 }
+
+void Scheduler::Impl::end_turn() { call_all(turn_ends); }
 
 // --- one coroutine ---
 
@@ -393,9 +380,9 @@ Coroutine* Scheduler::spawn_now(std::string_view name, Closure body, StackSize s
   return start_now(coroutine) ? coroutine : nullptr;
 }
 
-void Scheduler::at_turn_end(TurnEnd& node) { impl_->turn_ends.enter(node, impl_->domain); }
+void Scheduler::at_turn_end(TurnEnd& node) { impl_->enter(impl_->turn_ends, node); }
 
-void Scheduler::at_turn_start(TurnStart& node) { impl_->turn_starts.enter(node, impl_->domain); }
+void Scheduler::at_turn_start(TurnStart& node) { impl_->enter(impl_->turn_starts, node); }
 
 Time Scheduler::read_clock() { return impl_->poller.now(); }
 
@@ -518,7 +505,13 @@ void Scheduler::set_watch(LoopWatch* watch) { impl_->watch = watch; }
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
-  for (Impl::TurnRing* ring : {&impl_->turn_starts, &impl_->turn_ends, &impl_->turn_now}) ring->drop(domain);
+  for (Impl::TurnRing* ring : {&impl_->turn_starts, &impl_->turn_ends, &impl_->turn_now}) {
+    for (TurnNode* node = ring->next_; node != ring;) {
+      TurnNode* const next = node->next_;
+      if (node->domain_ == domain) node->leave();
+      node = next;
+    }
+  }
   std::vector<Coroutine*> victims;
   impl_->everyone.each([&](Link<EveryoneTag>& link) {
     Coroutine* coroutine = coroutine_of(&link);

@@ -197,7 +197,7 @@ class Scheduler {
   static void** hook_word();
 
   Time now() const { return now_; }  // Read once per slice of the loop.
-  Time read_clock();                 // Right now: for measuring what happens inside a slice.
+  Time read_clock();  // Right now: for measuring what happens inside a slice.
   size_t live() const;               // Coroutines that have not ended.
   SchedulerStats stats() const;
   // One line a living coroutine: name, domain, what it does. For people. With frames, each is

@@ -21,14 +21,16 @@ struct Scheduler::Impl {
 
   // --- the loop (scheduler.cc) ---
   bool anything_posted() const { return has_posted.load(std::memory_order_acquire); }
-  bool turn_wanted() const { return !turn_starts.empty() || !turn_ends.empty(); }
-  bool ready() const { return !run_queue.empty() || turn_wanted() || anything_posted(); }
+  bool ready() const { return anything_to_run() || anything_posted(); }
+  bool anything_to_run() const {
+    return !run_queue.empty() || !turn_starts.empty() || !turn_ends.empty();
+  }
   void begin();
   void poll(bool may_wait);
   Time wake_up_time();
   void take_in();
   void slice();
-  void end_turn() { call_all(turn_ends); }
+  void end_turn();
   bool clean_up();  // What an idle moment is for; false: there was nothing to do.
   void beat(bool busy) {
     if (watch == nullptr) return;
@@ -75,19 +77,16 @@ struct Scheduler::Impl {
 
   class TurnRing : public TurnNode {
    public:
-    TurnRing() { next_ = previous_ = this; }
-    ~TurnRing() override { leave(); }
+    TurnRing() { clear(); }
     bool empty() const { return next_ == this; }
-    void enter(TurnNode& node, Domain domain);
-    void take_all(TurnRing& from);
-    TurnNode* take_first();  // Its domain is its own; null: none.
-    void drop(Domain domain);
-    static Domain domain_of(const TurnNode& node) { return node.domain_; }
-    static void run(TurnNode& node) { node.run_turn(); }
 
    private:
+    friend struct Impl;
+    friend class Scheduler;
     void run_turn() override {}
+    void clear() { next_ = previous_ = this; }
   };
+  void enter(TurnRing& ring, TurnNode& node);
   void call_all(TurnRing& ring);
   TurnRing turn_starts;  // To be called at the start of the next turn.
   TurnRing turn_ends;    // To be called at the end of this turn.

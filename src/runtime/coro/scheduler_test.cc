@@ -110,6 +110,41 @@ TEST_F(SchedulerTest, the_end_of_a_turn_comes_once_after_all_that_is_ready_and_b
   EXPECT_EQ(seen, "ab first second z first z end");
 }
 
+class Start : public TurnStart {
+ public:
+  explicit Start(std::function<void()> work) : work(std::move(work)) {}
+  void on_turn_start() override { work(); }
+  std::function<void()> work;
+};
+
+TEST_F(SchedulerTest, the_start_of_a_turn_comes_before_what_it_wakes_and_before_its_end) {
+  std::string seen;
+  Coroutine* sleeper = nullptr;
+  int starts = 0;
+  Flush end([&] { seen += "e"; });
+  Start start([&] {
+    EXPECT_FALSE(Scheduler::in_coroutine());
+    seen += "s";
+    scheduler.wake(sleeper);
+    scheduler.spawn_now("at once", [&] { seen += "n"; });
+    scheduler.at_turn_end(end);
+    if (++starts < 2) scheduler.at_turn_start(start);  // In the next turn.
+  });
+  scheduler.spawn("sleeper", [&] {
+    sleeper = scheduler.running();
+    scheduler.at_turn_start(start);
+    scheduler.at_turn_start(start);
+    EXPECT_TRUE(scheduler.park(k_never).ok());
+    seen += "w";
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "snwesne");
+  Start never([] { FAIL(); });
+  scheduler.spawn_in(1, "asks", [&] { scheduler.at_turn_start(never); });
+  scheduler.spawn_in(2, "kills", [&] { scheduler.kill(1); });
+  scheduler.run_until_idle();
+}
+
 TEST_F(SchedulerTest, a_dead_domain_has_no_turn_end) {
   Flush dead([&] { seen += "?"; });
   Flush living([&] { seen += "x"; });

@@ -1,5 +1,6 @@
 #include "runtime/os/kernel_network.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -186,7 +187,10 @@ class KernelListener : public Listener {
         poller_(poller),
         refused_(refused),
         log_(log) {}
-  ~KernelListener() override { socket_->close(); }
+  ~KernelListener() override {
+    socket_->close();
+    if (spare_ >= 0) ::close(spare_);
+  }
 
   Result<std::unique_ptr<Stream>> accept(Call& call) override {
     const std::shared_ptr<Socket> socket = socket_;
@@ -204,7 +208,9 @@ class KernelListener : public Listener {
       } else if (would_block(errno)) {
         TRY(socket->wait_readable(call.deadline));
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-        TRY(out_of_resources(*socket, call, errno));
+        const int error = errno;
+        TRY(out_of_resources(*socket, call, error));
+        if (error == EMFILE || error == ENFILE) turn_one_away(*socket);
       } else if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EOPNOTSUPP) {
         return network_error(errno, "accept");
       }
@@ -216,6 +222,23 @@ class KernelListener : public Listener {
   void close() override { socket_->close(); }
 
  private:
+  // Still no descriptor after a pause: one who waits learns that nobody will answer, instead of waiting for ever. For
+  // that a descriptor is kept in reserve.
+  void turn_one_away(const Socket& socket) {
+    if (spare_ < 0) spare_ = open_spare();
+    if (spare_ < 0) return;
+    const int probe = open_spare();
+    if (probe >= 0) {  // There is room again.
+      ::close(probe);
+      return;
+    }
+    ::close(std::exchange(spare_, -1));
+    const int one = ::accept4(socket.descriptor(), nullptr, nullptr, SOCK_CLOEXEC);
+    if (one >= 0) ::close(one);
+    spare_ = open_spare();
+  }
+  static int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
   Status out_of_resources(Socket& socket, Call& call, int error) {
     refused_.add(1);
     Scheduler& scheduler = Scheduler::current();
@@ -235,6 +258,7 @@ class KernelListener : public Listener {
   Counter& refused_;
   Log& log_;
   Time log_again_ = Time::min();
+  int spare_ = open_spare();
   Turns turns_;
 };
 

@@ -164,6 +164,63 @@ inline void check_network_contract(Env& env, const std::string& any) {
     EXPECT_TRUE(cancelled.join(call).ok());
   }
 
+  {  // Without waiting: nothing is there, then some, then the end; and who watches is told.
+    struct Ears : StreamWatcher {
+      void on_ready(bool readable, bool writable) override {
+        read = read || readable;
+        written = written || writable;
+        list.wake_all();
+      }
+      bool read = false, written = false;
+      WaitList list;
+    } ears, far_ears;
+    auto [client, server] = connect();
+    server->watch(&ears);
+    EXPECT_TRUE(server->try_read(buffer).ok());
+    EXPECT_EQ(server->try_read(buffer)->bytes, 0u);
+    ears.read = false;
+    EXPECT_EQ(client->try_write("news")->bytes, 4u);
+    while (!ears.read) EXPECT_TRUE(ears.list.wait(call.deadline).ok());
+    const Progress got = server->try_read(buffer).value();
+    EXPECT_EQ(got.bytes, 4u);
+    EXPECT_FALSE(got.ended);
+    EXPECT_EQ(std::string(buffer, 4), "news");
+
+    client->watch(&far_ears);
+    const std::string much(1 << 20, 'x');
+    size_t sent = 0;
+    for (;;) {  // Until it takes no more.
+      const Progress progress = client->try_write(much).value();
+      sent += progress.bytes;
+      if (!progress.again) break;
+    }
+    far_ears.written = false;
+    for (size_t taken = 0; taken < sent;) {
+      const Progress progress = server->try_read(buffer).value();
+      taken += progress.bytes;
+      if (progress.again || taken == sent) continue;
+      ears.read = false;
+      EXPECT_TRUE(ears.read || ears.list.wait(call.deadline).ok());
+    }
+    while (!far_ears.written) EXPECT_TRUE(far_ears.list.wait(call.deadline).ok());
+    ears.read = false;
+    EXPECT_EQ(client->try_write("the end")->bytes, 7u);
+    client->close();
+    EXPECT_EQ(client->try_write("x").code(), Code::closed);
+    EXPECT_EQ(client->try_read(buffer).code(), Code::closed);
+    std::string rest;
+    for (bool ended = false; !ended;) {
+      const Progress progress = server->try_read(buffer).value();
+      rest.append(buffer, progress.bytes);
+      ended = progress.ended;
+      if (ended || progress.again) continue;
+      EXPECT_TRUE(ears.list.wait(call.deadline).ok());  // The end is told too, also behind a short read.
+    }
+    EXPECT_EQ(rest, "the end");
+    server->close();
+    ears.list.wake_all();
+  }
+
   const std::string address = listener->address();
   nursery.spawn("accept", [&] { EXPECT_EQ(listener->accept(endless).code(), Code::closed); });
   scheduler.yield();

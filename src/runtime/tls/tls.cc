@@ -190,11 +190,16 @@ class TlsStreamImpl : public TlsStream, private StreamWatcher {
   template <typename Work>
   int on_thread_stack(const Work& work) {
     int error = SSL_ERROR_NONE;
-    Scheduler::current().run_on_thread_stack([&] {
+    const auto run = [&] {
       ERR_clear_error();  // The queue is the thread's, not this stream's.
       const int result = work();
       error = result > 0 ? SSL_ERROR_NONE : SSL_get_error(ssl_.get(), result);
-    });
+    };
+    if (Scheduler::in_coroutine()) {
+      Scheduler::current().run_on_thread_stack(run);
+    } else {
+      run();  // The loop's own work stands on it already.
+    }
     return error;
   }
 

@@ -143,5 +143,119 @@ TEST(TlsIdentityTest, strange_listen_addresses_do_not_reach_the_extension_syntax
   EXPECT_TRUE(make_self_signed("", 1'700'000'000'000).ok());
 }
 
+// Two services of one deployment, with an authority of their own.
+class TlsMutualTest : public ::testing::Test {
+ protected:
+  TlsMutualTest() : authority_(*make_tls_authority("test", env_.utc_ms())) {}
+  TlsIdentity identity(const std::string& name, int days = 30, int64_t from_ms = 0) {
+    return *issue_certificate(authority_, {name}, env_.utc_ms() + from_ms, days);
+  }
+  // How both handshakes end, and what the client hears after its own.
+  struct Ends {
+    Code client, server, client_read;
+  };
+  Ends shake(const TlsMutual& client_side, const TlsMutual& server_side) {
+    Ends ends{};
+    run_in_coroutine(env_, [&] {
+      auto [near, far] = make_stream_pair();
+      const auto client_tls = make_mutual_tls_client(env_, client_side).value();
+      const auto server_tls = make_mutual_tls_server(env_, server_side).value();
+      auto client = client_tls->wrap(std::move(near)).value();
+      auto server = server_tls->wrap(std::move(far));
+      Nursery nursery(env_.scheduler());
+      nursery.spawn("server", [&] {
+        Call call = env_.call();
+        ends.server = server->handshake(call).code();
+        if (ends.server == Code::ok) (void)server->write(call, "x");
+        server->close();
+      });
+      Call call = env_.call();
+      ends.client = client->handshake(call).code();
+      char byte[1];
+      if (ends.client == Code::ok) ends.client_read = client->read(call, byte).code();
+      client->close();
+      EXPECT_TRUE(nursery.join(call).ok());
+    });
+    return ends;
+  }
+
+  TestEnv env_;
+  TlsIdentity authority_;
+};
+
+TEST_F(TlsMutualTest, services_of_one_authority_meet_by_name) {
+  const Ends ends = shake({identity("chat"), authority_.certificate_pem, {"inbox"}},
+                          {identity("inbox"), authority_.certificate_pem, {"chat", "login"}});
+  EXPECT_EQ(ends.client, Code::ok);
+  EXPECT_EQ(ends.server, Code::ok);
+  EXPECT_EQ(ends.client_read, Code::ok);
+  EXPECT_EQ(shake({identity("chat"), authority_.certificate_pem, {"inbox"}}, {identity("inbox"), authority_.certificate_pem})
+                .server,
+            Code::ok);  // Anybody of the authority.
+}
+
+TEST_F(TlsMutualTest, strangers_are_refused_on_both_sides) {
+  const TlsIdentity other = *make_tls_authority("test", env_.utc_ms());  // Of the same name.
+  const auto foreign = *issue_certificate(other, {"inbox"}, env_.utc_ms(), 30);
+  const TlsMutual server{identity("inbox"), authority_.certificate_pem, {"chat"}};
+  const TlsMutual client{identity("chat"), authority_.certificate_pem, {"inbox"}};
+  // The server's side of it.
+  EXPECT_EQ(shake({foreign, authority_.certificate_pem, {"inbox"}}, server).server, Code::unauthenticated);
+  EXPECT_EQ(shake({identity("feed"), authority_.certificate_pem, {"inbox"}}, server).server, Code::unauthenticated);
+  EXPECT_EQ(shake({identity("chat", 1, -3 * 86'400'000LL), authority_.certificate_pem, {"inbox"}}, server).server,
+            Code::unauthenticated);  // Expired.
+  EXPECT_EQ(shake({identity("chat", 30, 10 * 86'400'000LL), authority_.certificate_pem, {"inbox"}}, server).server,
+            Code::unauthenticated);  // Not valid yet.
+  const Ends none = shake({{}, authority_.certificate_pem, {"inbox"}}, server);
+  EXPECT_NE(none.server, Code::ok);  // No certificate at all.
+  EXPECT_NE(none.client_read, Code::ok);
+  // The client's.
+  EXPECT_EQ(shake(client, {foreign, authority_.certificate_pem}).client, Code::unauthenticated);
+  EXPECT_EQ(shake(client, {identity("feed"), authority_.certificate_pem}).client, Code::unauthenticated);
+  EXPECT_EQ(shake(client, {identity("inbox", 1, -3 * 86'400'000LL), authority_.certificate_pem}).client, Code::unauthenticated);
+}
+
+TEST_F(TlsMutualTest, what_is_no_certificate_is_refused_when_it_is_loaded) {
+  EXPECT_EQ(make_mutual_tls_server(env_, {identity("a"), "nothing"}).code(), Code::invalid);
+  EXPECT_EQ(make_mutual_tls_server(env_, {{.certificate_pem = identity("a").certificate_pem, .key_pem = identity("b").key_pem},
+                                          authority_.certificate_pem}).code(),
+            Code::invalid);
+  EXPECT_EQ(make_mutual_tls_client(env_, {identity("a"), authority_.certificate_pem}).code(), Code::invalid);  // Whom?
+  EXPECT_EQ(issue_certificate(authority_, {"a,DNS:b"}, env_.utc_ms(), 1).code(), Code::invalid);
+}
+
+TEST_F(TlsMutualTest, a_stream_without_waiting_carries_bytes_whole_though_the_wire_is_full) {
+  run_in_coroutine(env_, [&] {
+    auto [near, far] = make_stream_pair();
+    auto client = make_mutual_tls_client(env_, {identity("chat"), authority_.certificate_pem, {"inbox"}}).value()
+                      ->wrap(std::move(near)).value();
+    auto server = make_mutual_tls_server(env_, {identity("inbox"), authority_.certificate_pem}).value()->wrap(std::move(far));
+    Nursery nursery(env_.scheduler());
+    Call call = env_.call();
+    nursery.spawn("server", [&] { EXPECT_TRUE(server->handshake(call).ok()); });
+    ASSERT_TRUE(client->handshake(call).ok());
+    ASSERT_TRUE(nursery.join(call).ok());
+    std::string text;
+    for (int i = 0; text.size() < 1'000'000; ++i) text += std::to_string(i);
+    std::string_view left = text;
+    std::string got;
+    std::vector<char> buffer(5000);
+    while (got.size() < text.size()) {
+      const Progress sent = client->try_write(left).value();
+      left.remove_prefix(sent.bytes);
+      for (bool again = true; again;) {
+        const Progress read = server->try_read(buffer).value();
+        ASSERT_FALSE(read.ended);
+        got.append(buffer.data(), read.bytes);
+        again = read.again;
+      }
+    }
+    EXPECT_TRUE(got == text);
+    EXPECT_TRUE(left.empty());
+    client->close();
+    EXPECT_TRUE(server->try_read(buffer)->ended);
+  });
+}
+
 }  // namespace
 }  // namespace hongyan::runtime
