@@ -107,7 +107,7 @@ TEST_F(HookTest, outside_of_a_scope_and_without_hooks_the_loop_is_blocked) {
       const auto receive = [&] {
         char byte = 0;
         EXPECT_EQ(recv(pair_[0], &byte, 1, 0), -1);
-        EXPECT_EQ(errno, EAGAIN);
+        EXPECT_TRUE(errno == EAGAIN || errno == EINTR);  // Or the stall detector has come to look.
         EXPECT_FALSE(other_ran);
       };
       if (in_scope) {
