@@ -66,11 +66,19 @@ std::optional<ReadReply> ReadCache::find(const Read& read) const {
   return reply;
 }
 
-ReadCache::Entry* ReadCache::fresh(const EntityId& entity, const Header& header) {
+ReadCache::Entry* ReadCache::fresh(const EntityId& entity, const Header& header, uint64_t batches) {
   Entry& entry = entries_[place_of(entity.table, entity.id)];
   const bool same = entry.used && entry.entity == entity;
   if (same && entry.header.position > header.position) return nullptr;
   if (same && entry.header.position == header.position) return &entry;
+  if (batches != batches_) {
+    if (same) {  // Older than what was answered.
+      entry.used = false;
+      entry.ranges.clear();
+      count(entry);
+    }
+    return nullptr;
+  }
   entry.entity = entity;
   entry.header = header;
   entry.ranges.clear();
@@ -79,10 +87,12 @@ ReadCache::Entry* ReadCache::fresh(const EntityId& entity, const Header& header)
   return &entry;
 }
 
-void ReadCache::note(const EntityId& entity, const Header& header) { (void)fresh(entity, header); }
+void ReadCache::note(const EntityId& entity, const Header& header, uint64_t batches) {
+  (void)fresh(entity, header, batches);
+}
 
-void ReadCache::keep(const Read& read, const ReadReply& reply) {
-  Entry* entry = fresh(read.entity, reply.header);
+void ReadCache::keep(const Read& read, const ReadReply& reply, uint64_t batches) {
+  Entry* entry = fresh(read.entity, reply.header, batches);
   if (entry == nullptr || reply.more || !plain(read)) return;
   if (!read.to.empty() && read.to <= read.from) return;
   Range range{.from = read.from, .to = read.to, .rows = {}};
@@ -100,6 +110,7 @@ void ReadCache::keep(const Read& read, const ReadReply& reply) {
 
 void ReadCache::apply(const std::vector<Write>& written) {
   constexpr size_t k_id_at = 5;  // keys.h: slot, table, length of the id
+  ++batches_;
   for (const Write& write : written) {
     if (write.space != Space::rows) continue;
     const std::string_view key = write.key;
@@ -162,6 +173,7 @@ void ReadCache::make_room() {
 }
 
 void ReadCache::clear() {
+  ++batches_;
   for (Entry& entry : entries_) entry = Entry();
   bytes_ = 0;
 }

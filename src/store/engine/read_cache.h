@@ -24,9 +24,12 @@ class ReadCache {
   // The answer, when all of it is here.
   std::optional<ReadReply> find(const Read& read) const;
   std::optional<Header> header(const EntityId& entity) const;
-  // What the engine answered.
-  void keep(const Read& read, const ReadReply& reply);
-  void note(const EntityId& entity, const Header& header);
+  // How many batches have been applied. Whoever asks the engine remembers it from before: an answer that took so long
+  // that a batch came between may be older than that batch, of which nothing is here when the entity was not.
+  uint64_t batches() const { return batches_; }
+  // What the engine answered to a question that was asked at `batches`.
+  void keep(const Read& read, const ReadReply& reply, uint64_t batches);
+  void note(const EntityId& entity, const Header& header, uint64_t batches);
   // A batch that has become durable.
   void apply(const std::vector<Write>& written);
   // Nobody knows what the engine holds.
@@ -51,14 +54,15 @@ class ReadCache {
 
   size_t place_of(TableId table, std::string_view id) const;
   const Entry* entry_of(const EntityId& entity) const;
-  // At the header, with no range that is older; nothing when what is here is newer.
-  Entry* fresh(const EntityId& entity, const Header& header);
+  // At the header, with no range that is older; nothing when what is here is newer, or may be.
+  Entry* fresh(const EntityId& entity, const Header& header, uint64_t batches);
   void change(Entry& entry, std::string_view key, const std::optional<std::string>& stored);
   void count(Entry& entry);
   void make_room();
 
   const uint64_t restore_salt_;
   std::vector<Entry> entries_;  // By hash; two of one place: the later one.
+  uint64_t batches_ = 0;
   size_t bytes_ = 0;
   size_t hand_ = 0;
 };

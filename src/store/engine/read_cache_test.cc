@@ -41,7 +41,7 @@ std::string keys(const std::optional<ReadReply>& found) {
 TEST(ReadCache, answers_what_lies_in_a_range_that_was_read_and_nothing_else) {
   ReadCache cache(0);
   EXPECT_FALSE(cache.find(range("b", "y")));
-  cache.keep(range("b", "y"), reply(3, {"c", "d", "f"}));
+  cache.keep(range("b", "y"), reply(3, {"c", "d", "f"}), cache.batches());
   EXPECT_EQ(keys(cache.find(range("b", "y"))), "c@3 d@3 f@3 ");
   EXPECT_EQ(keys(cache.find(range("d", "e"))), "d@3 ");
   EXPECT_EQ(keys(cache.find(range("g", "h"))), "");
@@ -63,15 +63,15 @@ TEST(ReadCache, a_read_that_was_cut_is_not_kept_but_its_header_is) {
   ReadCache cache(0);
   ReadReply cut = reply(3, {"c"});
   cut.more = true;
-  cache.keep(range("b", "y", 1), cut);
+  cache.keep(range("b", "y", 1), cut, cache.batches());
   EXPECT_FALSE(cache.find(range("b", "y", 1)));
   EXPECT_EQ(cache.header(k_ann)->version, 3u);
 }
 
 TEST(ReadCache, follows_what_is_written) {
   ReadCache cache(0);
-  cache.keep(range("b", "y"), reply(3, {"c", "d"}));
-  cache.keep(range("x", "x1"), reply(3, {}));
+  cache.keep(range("b", "y"), reply(3, {"c", "d"}), cache.batches());
+  cache.keep(range("x", "x1"), reply(3, {}), cache.batches());
   cache.apply(written(4, "x", "new"));
   cache.apply(written(5, "c", std::nullopt));
   cache.apply(written(6, "d", "again"));
@@ -85,20 +85,36 @@ TEST(ReadCache, follows_what_is_written) {
 
 TEST(ReadCache, what_is_older_than_a_later_answer_goes_and_an_older_answer_does_not_come) {
   ReadCache cache(0);
-  cache.keep(range("b", "y"), reply(3, {"c"}));
-  cache.note(k_ann, at(4));  // Somebody saw the batch that is being answered.
+  cache.keep(range("b", "y"), reply(3, {"c"}), cache.batches());
+  cache.note(k_ann, at(4), cache.batches());  // Somebody saw the batch that is being answered.
   EXPECT_FALSE(cache.find(range("b", "y")));
   EXPECT_EQ(cache.header(k_ann)->position, 4u);
-  cache.keep(range("b", "y"), reply(3, {"c"}));
+  cache.keep(range("b", "y"), reply(3, {"c"}), cache.batches());
   EXPECT_FALSE(cache.find(range("b", "y")));
-  cache.keep(range("b", "y"), reply(4, {"c", "d"}));
+  cache.keep(range("b", "y"), reply(4, {"c", "d"}), cache.batches());
   cache.apply(written(4, "d", "vd"));  // The batch it had seen.
   EXPECT_EQ(keys(cache.find(range("b", "y"))), "c@4 d@4 ");
 }
 
+// A read from the disk takes a while; meanwhile a batch of which the cache holds nothing becomes durable.
+TEST(ReadCache, an_answer_that_a_batch_overtook_is_not_kept) {
+  ReadCache cache(0);
+  const uint64_t asked = cache.batches();
+  cache.apply(written(4, "d", "vd"));
+  cache.keep(range("b", "y"), reply(3, {"c"}), asked);
+  EXPECT_FALSE(cache.find(range("b", "y")));
+  EXPECT_FALSE(cache.header(k_ann));
+  cache.note(k_ann, at(3), asked);
+  EXPECT_FALSE(cache.header(k_ann));
+  // It had seen the batch that is being answered: what is here is older.
+  cache.keep(range("b", "y"), reply(4, {"c", "d"}), cache.batches());
+  cache.keep(range("b", "c"), reply(5, {}), asked);
+  EXPECT_FALSE(cache.find(range("b", "y")));
+}
+
 TEST(ReadCache, a_range_that_grows_too_long_forgets_its_beginning) {
   ReadCache cache(0);
-  cache.keep(range("a", "z"), reply(1, {}));
+  cache.keep(range("a", "z"), reply(1, {}), cache.batches());
   uint64_t position = 1;
   const auto key = [](uint64_t i) { return "k" + std::to_string(100 + i); };
   while (cache.find(range("a", "z"))) {
@@ -114,7 +130,7 @@ TEST(ReadCache, holds_a_bounded_number_of_ranges_and_nothing_after_clear) {
   ReadCache cache(0);
   for (char c = 'a'; c < 'z'; ++c) {
     const std::string one(1, c);
-    cache.keep(range(one, one + "1"), reply(1, {}));
+    cache.keep(range(one, one + "1"), reply(1, {}), cache.batches());
   }
   EXPECT_FALSE(cache.find(range("b", "b1")));
   EXPECT_TRUE(cache.find(range("y", "y1")));

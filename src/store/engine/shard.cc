@@ -324,10 +324,11 @@ Result<ReadReply> Shard::read(Call& call, const Read& read) {
   TRY(check_read(tables_, read));
   if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
   if (auto cached = find_cached(read)) return *std::move(cached);
+  const uint64_t batches = read_cache_.batches();
   std::unique_ptr<ReadScan> reader;
   TRY(scan(call, [&](Reach reach) { return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_); }, reader));
   ReadReply reply = reader->take();
-  read_cache_.keep(read, reply);
+  read_cache_.keep(read, reply, batches);
   return reply;
 }
 
@@ -348,9 +349,10 @@ std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read
   const auto make = [&](size_t i) {
     return [&, i](Reach reach) { return std::make_unique<ReadScan>(*backend_, reads[i], reach, restore_salt_); };
   };
+  const uint64_t batches = read_cache_.batches();
   const auto answer = [&](size_t i, const Status& status, const std::unique_ptr<ReadScan>& scan) {
     replies[i] = status.ok() ? Result<ReadReply>(scan->take()) : Result<ReadReply>(status);
-    if (status.ok()) read_cache_.keep(reads[i], *replies[i]);
+    if (status.ok()) read_cache_.keep(reads[i], *replies[i], batches);
   };
   std::vector<size_t> missed;
   for (size_t i = 0; i < reads.size(); ++i) {
@@ -393,12 +395,13 @@ Result<ChangesReply> Shard::changes(Call& call, const EntityId& entity, uint64_t
     counters_.reads_cached.add(1);
     return ChangesReply{.header = *header, .changes = {}};
   }
+  const uint64_t batches = read_cache_.batches();
   std::unique_ptr<ChangesScan> reader;
   TRY(scan(call, [&](Reach reach) {
     return std::make_unique<ChangesScan>(*backend_, entity, since, rows_max, reach, restore_salt_);
   }, reader));
   ChangesReply reply = reader->take();
-  read_cache_.note(entity, reply.header);
+  read_cache_.note(entity, reply.header, batches);
   return reply;
 }
 
