@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+#include "rpc/overload/level.h"
+
 namespace hongyan::rpc {
 
 namespace {
 constexpr size_t k_seen_tickets = 1024;  // Of those who call now; a quarter of a megabyte.
+constexpr size_t k_heard_tickets = 1024;
 }  // namespace
 
 void Revocations::revoke_below(uint64_t uin, const std::string& device, uint32_t epoch, int64_t until_ms) {
@@ -31,6 +35,7 @@ Guard::Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, 
       issuers_(std::move(issuers)),
       revocations_(revocations),
       seen_(k_seen_tickets),
+      heard_(k_heard_tickets),
       users_(limits.per_user, limits.callers_max),
       services_(limits.per_service, limits.callers_max) {
   if (limits.per_user.per_second <= 0 && limits.per_service.per_second <= 0) return;
@@ -47,6 +52,20 @@ Result<const Caller*> Guard::caller_of(const Call& call, int64_t now_ms) {
     TRY(check_call_ticket_time(seen.caller, now_ms));
   }
   return &seen.caller;
+}
+
+runtime::Priority Guard::priority(std::string_view ticket, runtime::Priority asked) {
+  if (ticket.empty()) return k_priority_lowest;
+  const int64_t now_ms = env_.utc_ms();
+  Heard& heard = heard_[stable_hash(ticket) % heard_.size()];
+  if (heard.ticket != ticket) {
+    Result<Caller> caller = check_call_ticket(own_, audience_, ticket, now_ms);
+    if (!caller.ok()) return k_priority_lowest;
+    heard = {std::string(ticket), std::move(*caller)};
+  } else if (!check_call_ticket_time(heard.caller, now_ms).ok()) {
+    return k_priority_lowest;
+  }
+  return priority_within(heard.caller, asked);
 }
 
 namespace {

@@ -42,6 +42,8 @@ class Guard : public Interceptor {
   Guard(Env& env, std::string audience, KeyRing own, AudienceKeys issuers, const Revocations& revocations,
         PublicLimits limits = {});
   Status before(Call& call, const MethodInfo& method, const Message& request) override;
+  // The lowest for a ticket whose MAC or time is not good.
+  runtime::Priority priority(std::string_view ticket, runtime::Priority asked) override;
 
  private:
   // A ticket whose MAC was good. Held, so that its address stays its own: who shows the same object in this process
@@ -58,6 +60,12 @@ class Guard : public Interceptor {
   AudienceKeys issuers_;
   const Revocations& revocations_;
   std::vector<Seen> seen_;
+  // Tickets that came over the network with a good MAC, by their bytes: a device shows the same one for a second.
+  struct Heard {
+    std::string ticket;
+    Caller caller;
+  };
+  std::vector<Heard> heard_;
   using PublicCaller = std::tuple<std::string, uint64_t, std::string>;  // Method, uin, service.
   Status admit_public(const MethodInfo& method, const Caller& caller);
 

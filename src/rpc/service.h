@@ -60,10 +60,13 @@ class Channel {
   virtual Status call(Call& call, const MethodInfo& method, const Message& request, Message& response) = 0;
 };
 
-// Stands before every handler: tickets and policy, later admission. One per service instance.
+// Stands before every handler: tickets and policy. One per service instance.
 class Interceptor {
  public:
   virtual ~Interceptor() = default;
+  // The priority that a call has, which comes with `ticket` (empty: none) and asks for `asked`. Before there is a
+  // message or a coroutine: cheap. This one believes what the ticket says; a guard that has the key checks it.
+  virtual runtime::Priority priority(std::string_view ticket, runtime::Priority asked);
   virtual Status before(Call& call, const MethodInfo& method, const Message& request) = 0;
 };
 

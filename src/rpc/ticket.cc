@@ -2,6 +2,7 @@
 //   every kind      format u8 = 1 · kind u8 · body of the kind · signatures
 //   client          identity · signature "client"
 //   call            identity · audiences
+//   prioritised     identity · business priority u8 · user priority u8 · audiences (a call ticket too)
 //   service         service name · expires u64 · audiences
 //   grant           issuer name · actor u64 · object u64 · right name · expires u64 · signature "grant"
 //   job grant       issuer name · object u64 · right name · from position u64 · signature "job grant"
@@ -19,13 +20,14 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/hash.h"
+#include "rpc/overload/level.h"
 
 namespace hongyan::rpc {
 
 namespace {
 
 constexpr uint8_t k_format = 1;
-enum class Kind : uint8_t { client = 1, call = 2, service = 3, grant = 4, job_grant = 5 };
+enum class Kind : uint8_t { client = 1, call = 2, service = 3, grant = 4, job_grant = 5, prioritised = 6 };
 
 constexpr size_t k_key_bytes = 32;
 constexpr size_t k_mac_bytes = 16;                       // BLAKE2b-128.
@@ -33,12 +35,13 @@ constexpr size_t k_signature_bytes = 1 + k_mac_bytes;
 constexpr size_t k_keys_max = 2;                         // The current and the previous one.
 constexpr size_t k_device_bytes_max = 32;                // Ours have 16; room for a longer id without a new format.
 constexpr size_t k_name_bytes_max = 32;                  // Services and rights: words of ours.
+constexpr size_t k_priority_bytes = 2;
 constexpr size_t k_audiences_max = 19;                   // What fits k_ticket_bytes_max beside the longest identity.
 // How far the clocks of two machines may stand apart before a ticket looks as if it lived too long (as Kerberos).
 constexpr int64_t k_clock_skew_ms_max = 5 * 60 * 1000;
 
 constexpr size_t k_identity_bytes_max = 8 + 1 + k_device_bytes_max + 4 + 4 + 8;
-static_assert(2 + k_identity_bytes_max + 1 + k_audiences_max * (4 + k_signature_bytes) <= k_ticket_bytes_max);
+static_assert(2 + k_identity_bytes_max + k_priority_bytes + 1 + k_audiences_max * (4 + k_signature_bytes) <= k_ticket_bytes_max);
 
 Status refused(std::string_view why) { return Status(Code::unauthenticated, std::string(why)); }
 
@@ -79,7 +82,7 @@ std::optional<Kind> take_start(Reader& reader) {
   const auto format = reader.u8();
   const auto kind = reader.u8();
   if (!format || !kind || *format != k_format) return std::nullopt;
-  if (*kind < static_cast<uint8_t>(Kind::client) || *kind > static_cast<uint8_t>(Kind::job_grant)) return std::nullopt;
+  if (*kind < static_cast<uint8_t>(Kind::client) || *kind > static_cast<uint8_t>(Kind::prioritised)) return std::nullopt;
   return static_cast<Kind>(*kind);
 }
 
@@ -139,9 +142,15 @@ Result<ParsedCall> parse_call(std::string_view ticket) {
   Reader reader(ticket);
   const auto kind = take_start(reader);
   ParsedCall out;
-  if (kind == Kind::call) {
+  if (kind == Kind::call || kind == Kind::prioritised) {
     auto identity = take_identity(reader);
     if (!identity) return refused("malformed call ticket");
+    if (kind == Kind::prioritised) {
+      const auto business = reader.u8();
+      const auto user = reader.u8();
+      if (!business || !user) return refused("malformed call ticket");
+      out.caller.priority = {.business = *business, .user = *user};
+    }
     out.expires_ms = identity->expires_ms;
     out.caller.identity = *std::move(identity);
   } else if (kind == Kind::service) {
@@ -250,10 +259,15 @@ Result<Identity> check_client_ticket(const KeyRing& keys, std::string_view ticke
   return *std::move(identity);
 }
 
-std::string make_call_ticket(const AudienceKeys& audiences, const Identity& identity) {
+std::string make_call_ticket(const AudienceKeys& audiences, const Identity& identity,
+                             std::optional<runtime::Priority> priority) {
   if (!may_be_minted(identity)) return {};
-  std::string body = start(Kind::call);
+  std::string body = start(priority ? Kind::prioritised : Kind::call);
   put_identity(body, identity);
+  if (priority) {
+    put_u8(body, priority->business);
+    put_u8(body, priority->user);
+  }
   return sign_for_all(audiences, std::move(body));
 }
 
@@ -267,7 +281,14 @@ std::string make_service_ticket(const AudienceKeys& audiences, std::string_view 
 
 Result<Caller> caller_of(const Call& call) {
   if (call.ticket == nullptr) return refused("the call has no ticket");
-  return TRY(parse_call(*call.ticket)).caller;
+  return parse_call_ticket(*call.ticket);
+}
+
+Result<Caller> parse_call_ticket(std::string_view ticket) { return TRY(parse_call(ticket)).caller; }
+
+runtime::Priority priority_within(const Caller& caller, runtime::Priority asked) {
+  if (!caller.service.empty()) return asked;
+  return caller.priority ? no_better_than(asked, *caller.priority) : k_priority_lowest;
 }
 
 Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, std::string_view ticket,

@@ -1,7 +1,8 @@
 // Tickets and grants: who is asking, proved by a MAC at every service that owns rows (design: full-path ticket).
 //
 //   client ticket   login -> client; {uin, device, epoch, expires <= 24 h}. Access checks it.
-//   call ticket     access -> data; the same identity for one call (<= 60 s) with one MAC per audience (data service).
+//   call ticket     access -> data; the same identity for one call (<= 60 s) with one MAC per audience (data service),
+//                   and the best priority that calls under it may have: a caller can't promote itself.
 //   service ticket  a service calling as itself; {service, expires <= 60 s}, one MAC per audience.
 //   grant           the service that owns a fact -> another; {issuer, actor, object, right, expires <= 60 s}.
 //   job grant       for work that runs later; {issuer, object, right, from position}, does not expire: it dies with the work.
@@ -69,7 +70,8 @@ Result<Identity> check_client_ticket(const KeyRing& keys, std::string_view ticke
 
 // Call tickets: audience -> its ring. Access holds all of them.
 using AudienceKeys = std::map<std::string, KeyRing, std::less<>>;
-std::string make_call_ticket(const AudienceKeys& audiences, const Identity& identity);
+std::string make_call_ticket(const AudienceKeys& audiences, const Identity& identity,
+                             std::optional<runtime::Priority> priority = std::nullopt);
 std::string make_service_ticket(const AudienceKeys& audiences, std::string_view service, int64_t expires_ms);
 
 // What a ticket says, unchecked: for logic services, which route by it and hold no key.
@@ -77,8 +79,13 @@ struct Caller {
   Identity identity;     // uin 0 for a service ticket
   std::string service;   // "" for a person
   int64_t expires_ms = 0;  // Of either kind of ticket.
+  std::optional<runtime::Priority> priority = {};  // Of a call ticket; none: nobody vouched for any.
 };
+// What a call may claim that comes with such a ticket: of a person no better than the ticket says, the lowest when it
+// says nothing; a service says itself how important its work is.
+runtime::Priority priority_within(const Caller& caller, runtime::Priority asked);
 Result<Caller> caller_of(const Call& call);  // Code::unauthenticated without a ticket.
+Result<Caller> parse_call_ticket(std::string_view ticket);  // Unchecked too.
 Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, std::string_view ticket, int64_t now_ms);
 
 // Of a caller whose ticket has passed check_call_ticket before.
