@@ -62,6 +62,22 @@ TEST_F(SchedulerTest, one_spawned_now_runs_at_once_until_it_first_waits) {
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
+TEST_F(SchedulerTest, one_spawned_now_by_a_callback_comes_back_to_it_before_others_run) {
+  scheduler.spawn("before", [&] {
+    scheduler.post([&] {
+      scheduler.spawn("other", [&] { seen += "other"; });
+      scheduler.spawn_now("now", [&] {
+        seen += "now ";
+        scheduler.yield();
+        seen += " again";
+      });
+      seen += "callback ";
+    });
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "now callback other again");
+}
+
 TEST_F(SchedulerTest, a_callback_of_the_loop_may_spawn_now) {
   scheduler.post([&] {
     scheduler.spawn_now("x", [&] {
