@@ -48,7 +48,7 @@ class Layout:
 class Coroutine:
     def __init__(self, layout, address, running):
         self.address = address
-        length, name = struct.unpack("<QQ", read(address + layout.coroutine_name, 16))
+        name, length = struct.unpack("<QH", read(address + layout.coroutine_name, 10))
         self.name = text(name, length)
         self.state = read(address + layout.coroutine_state, 1)[0]
         self.domain = struct.unpack("<I", read(address + layout.coroutine_domain, 4))[0]

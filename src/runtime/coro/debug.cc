@@ -38,7 +38,7 @@ struct DebugAccess {
     const auto one = std::make_unique<Coroutine>();
     const void* const start = one.get();
     debug.coroutine_everyone_link = offset(start, &one->everyone_link());
-    debug.coroutine_name = offset(start, &one->name);
+    debug.coroutine_name = offset(start, &one->name_start);
     debug.coroutine_state = offset(start, &one->state);
     debug.coroutine_context = offset(start, &one->context);
     debug.coroutine_stack = offset(start, &one->stack);

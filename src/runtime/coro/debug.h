@@ -35,12 +35,12 @@ struct HongyanCoroDebug {
   int32_t impl_next_scheduler;
   int32_t impl_everyone;
   int32_t coroutine_everyone_link;
-  int32_t coroutine_name;  // {length, address}
+  int32_t coroutine_name;  // {address, 2 bytes of length}
   int32_t coroutine_state;
   int32_t coroutine_context;  // {frame pointer, instruction} where its stack ends.
   int32_t coroutine_stack;    // {address, 4 bytes of length}
   int32_t coroutine_saved;    // Null, or the copy of what lies from context up.
-  int32_t coroutine_waits_in;
+  int32_t coroutine_waits_in;  // Of one that waits.
   int32_t coroutine_domain;
 };
 extern HongyanCoroDebug hongyan_coro_debug;

@@ -37,12 +37,12 @@ TEST(Debug, a_debugger_finds_every_coroutine_and_its_name) {
     debugger_stops_here();
     ASSERT_EQ(hongyan_coro_debug.first_scheduler, &scheduler);
     ASSERT_EQ(hongyan_coro_debug.version, 1u);
-    std::string_view name;
+    const char* name = nullptr;
     std::memcpy(&name,
                 reinterpret_cast<const char*>(scheduler.running()) +
                     hongyan_coro_debug.coroutine_name,
                 sizeof(name));
-    EXPECT_EQ(name, "looking coroutine");
+    EXPECT_EQ(std::string_view(name), "looking coroutine");
     list.wake_all();
   });
   scheduler.run_until_idle();

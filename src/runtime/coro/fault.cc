@@ -57,10 +57,10 @@ void on_fault(int number, siginfo_t* info, void*) {
   if (place.coroutine != nullptr) {
     Line line;
     if (place.parked) {
-      line << "hongyan: the stack of coroutine \"" << place.coroutine->name
+      line << "hongyan: the stack of coroutine \"" << place.coroutine->name()
            << "\" was touched while it was parked: its MayPark is wrong\n";
     } else {
-      line << "hongyan: coroutine \"" << place.coroutine->name << "\" overflowed its stack of "
+      line << "hongyan: coroutine \"" << place.coroutine->name() << "\" overflowed its stack of "
            << place.coroutine->stack.bytes / 1024 << " KiB\n";
     }
     line.print();

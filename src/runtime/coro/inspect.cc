@@ -59,7 +59,7 @@ void Scheduler::each(const std::function<void(const CoroutineInfo&)>& visit,
   impl_->everyone.each([&](Link<EveryoneTag>& link) {
     const Coroutine& coroutine = *coroutine_of(&link);
     CoroutineInfo info;
-    info.name = coroutine.name;
+    info.name = coroutine.name();
     info.domain = coroutine.domain;
     info.running = coroutine.state == Coroutine::State::running;
     info.waiting = coroutine.state == Coroutine::State::waiting;

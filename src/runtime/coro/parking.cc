@@ -56,7 +56,7 @@ bool Scheduler::Impl::save_stack(Coroutine* coroutine) {
   std::memcpy(saved, end, bytes);
   pool(coroutine->stack_size).seal(stack);
   coroutine->saved = saved;
-  coroutine->saved_bytes = static_cast<uint32_t>(bytes);
+  coroutine->saved_bytes = static_cast<uint16_t>(bytes);
   ++parked;
   parked_bytes += bytes;
   return true;

@@ -66,7 +66,7 @@ class InLoop {
 // --- the loop ---
 
 Scheduler::Impl::Impl(Scheduler& scheduler, Poller& poller) : self(scheduler), poller(poller) {
-  adopt_thread_stack(loop_fiber, thread);
+  adopt_thread_stack(loop_fiber);
 }
 
 Scheduler::Impl::~Impl() {
@@ -75,7 +75,8 @@ Scheduler::Impl::~Impl() {
 
 // The loop runs on the calling thread from now on.
 void Scheduler::Impl::begin() {
-  adopt_thread_stack(loop_fiber, thread);
+  adopt_thread_stack(loop_fiber);
+  direct_left = 0;
   if (watch != nullptr) watch->on_loop_start();
   beat(true);
 }
@@ -89,6 +90,7 @@ Time Scheduler::Impl::wake_up_time() {
 
 // Asks the poller, waiting only if there is nothing to do, and takes in what has become due.
 void Scheduler::Impl::poll(bool may_wait) {
+  direct_left = 0;  // What is started from outside a slice comes back to who started it.
   Time limit = self.now_;
   if (may_wait && !anything_to_run()) {
     // Whoever posts from now on sees that the loop sleeps, or the loop sees what was posted.
@@ -194,7 +196,7 @@ void Scheduler::Impl::unpark(Coroutine* coroutine, Code outcome) {
   timers.cancel(*coroutine);
   coroutine->queue_link().unlink();
   coroutine->idle_link().unlink();
-  coroutine->outcome = outcome;
+  coroutine->outcome = static_cast<uint8_t>(outcome);
   coroutine->state = Coroutine::State::runnable;
   run_queue.push_back(*coroutine);
 }
@@ -203,7 +205,7 @@ void Scheduler::Impl::unpark(Coroutine* coroutine, Code outcome) {
 inline void Scheduler::Impl::prepare(Coroutine* coroutine) {
   if (coroutine->stack.low == nullptr) {
     coroutine->stack = pool(coroutine->stack_size).take();
-    prepare_fiber(*coroutine, thread, coroutine->stack, &Scheduler::coroutine_main);
+    prepare_fiber(*coroutine, coroutine->stack, &Scheduler::coroutine_main);
   } else if (coroutine->saved != nullptr) {
     restore_stack(coroutine);
   }
@@ -224,6 +226,7 @@ bool Scheduler::Impl::resume(Coroutine* coroutine) {
     self.running_ = coroutine;
     domain = coroutine->domain;
     switch_fiber_inline(*here, *coroutine);
+    bury_ended();
     coroutine = self.running_;  // Who came back.
     self.running_ = outer;
     if (thread_stack_work == nullptr) break;
@@ -242,25 +245,46 @@ bool Scheduler::Impl::resume(Coroutine* coroutine) {
 
 // Leaves the running coroutine, which stands in a queue or waits: for the next one that is ready, if
 // that needs nothing of the loop, or for who resumed it. Returns when its turn has come again.
-inline __attribute__((always_inline)) void Scheduler::Impl::leave(Coroutine* coroutine) {
+inline __attribute__((always_inline)) void Scheduler::Impl::leave(Coroutine* coroutine,
+                                                                  Fiber* resumed_by) {
 #ifdef HONGYAN_CHECK_LOCKS
   const bool holds_an_os_mutex_while_it_waits = os_mutexes_held() != 0;
   CHECK(!holds_an_os_mutex_while_it_waits);
 #endif
-  if (coroutine->resumed_by == &loop_fiber && direct_left > 0 && !run_queue.empty() &&
+  if (resumed_by == &loop_fiber && direct_left > 0 && !run_queue.empty() &&
       !stopped.load(std::memory_order_relaxed)) {
     --direct_left;
     StackPool::check(coroutine->stack);
     Coroutine* const next = coroutine_of(run_queue.pop_front());
     prepare(next);
-    if (next == coroutine) return;
     next->resumed_by = &loop_fiber;
+    if (next == coroutine) return;
     self.running_ = next;
     domain = next->domain;
     switch_fiber_inline(*coroutine, *next);
   } else {
-    switch_fiber_inline(*coroutine, *coroutine->resumed_by);
+    switch_fiber_inline(*coroutine, *resumed_by);
   }
+  bury_ended();
+}
+
+// The running coroutine has ended: as leave(), but nothing comes back. Whoever goes on buries it,
+// since nobody can give back the stack it stands on.
+void Scheduler::Impl::leave_for_ever(Coroutine* coroutine) {
+  coroutine->state = Coroutine::State::ended;
+  if (coroutine->resumed_by != &loop_fiber || direct_left <= 0 || run_queue.empty() ||
+      stopped.load(std::memory_order_relaxed)) {
+    leave_fiber(*coroutine, *coroutine->resumed_by);
+  }
+  --direct_left;
+  StackPool::check(coroutine->stack);
+  Coroutine* const next = coroutine_of(run_queue.pop_front());
+  prepare(next);
+  next->resumed_by = &loop_fiber;
+  self.running_ = next;
+  domain = next->domain;
+  ended = coroutine;
+  leave_fiber(*coroutine, *next);
 }
 
 // Leaves the running coroutine until something makes it runnable.
@@ -269,14 +293,15 @@ inline __attribute__((always_inline)) Code Scheduler::Impl::wait(Time deadline, 
                                                                  const char* what,
                                                                  const void* in) {
   Coroutine* coroutine = self.running_;
+  Fiber* const resumed_by = coroutine->resumed_by;
   coroutine->cancellable = cancellable;
   coroutine->waits_in = what;
   coroutine->waits_since = self.now_;
   coroutine->state = Coroutine::State::waiting;
   if (deadline != k_never) timers.set(*coroutine, deadline);
   if (coroutine->may_park) begin_idle(coroutine, in);
-  leave(coroutine);
-  return coroutine->outcome;
+  leave(coroutine, resumed_by);
+  return static_cast<Code>(coroutine->outcome);
 }
 
 // Out of everything that lives elsewhere.
@@ -347,7 +372,8 @@ void** Scheduler::hook_word() {
 Coroutine* Scheduler::bear(Domain domain, std::string_view name, Closure& body, StackSize stack) {
   Coroutine* coroutine = impl_->new_coroutine();
   coroutine->scheduler = this;
-  coroutine->name = name;
+  coroutine->name_start = name.data();
+  coroutine->name_bytes = static_cast<uint16_t>(std::min<size_t>(name.size(), UINT16_MAX));
   coroutine->domain = domain;
   coroutine->stack_size = stack;
   coroutine->body = std::move(body);
@@ -389,12 +415,13 @@ Time Scheduler::read_clock() { return impl_->poller.now(); }
 // The first frame of every coroutine. noexcept: an exception that comes here aborts.
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
   auto* coroutine = static_cast<Coroutine*>(&fiber);
+  Impl& impl = *coroutine->scheduler->impl_;
+  impl.bury_ended();
   coroutine->body();
   coroutine->body.reset();  // What it captured ends with it, while it can still wait.
   if (coroutine->locals != nullptr) end_locals(*coroutine);
   if (coroutine->nursery != nullptr) std::exchange(coroutine->nursery, nullptr)->ended(*coroutine);
-  coroutine->state = Coroutine::State::ended;
-  leave_fiber(*coroutine, *coroutine->resumed_by);
+  impl.leave_for_ever(coroutine);
 }
 
 void Scheduler::run() {
@@ -488,7 +515,7 @@ void Scheduler::yield() {
   Coroutine* coroutine = running_;
   coroutine->state = Coroutine::State::runnable;
   impl_->run_queue.push_back(*coroutine);
-  impl_->leave(coroutine);
+  impl_->leave(coroutine, coroutine->resumed_by);
 }
 
 void Scheduler::run_on_thread_stack(const std::function<void()>& work) {

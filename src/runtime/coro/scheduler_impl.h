@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "runtime/coro/coroutine.h"
@@ -41,7 +42,11 @@ struct Scheduler::Impl {
   // --- one coroutine (scheduler.cc) ---
   bool resume(Coroutine* coroutine);
   void prepare(Coroutine* coroutine);
-  void leave(Coroutine* coroutine);
+  void leave(Coroutine* coroutine, Fiber* resumed_by);
+  [[noreturn]] void leave_for_ever(Coroutine* coroutine);
+  void bury_ended() {
+    if (ended != nullptr) bury(std::exchange(ended, nullptr));
+  }
   void unpark(Coroutine* coroutine, Code outcome);
   Code wait(Time deadline, bool cancellable, const char* what, const void* in);
   void detach(Coroutine* coroutine);
@@ -60,9 +65,9 @@ struct Scheduler::Impl {
   Scheduler& self;
   Poller& poller;
   Fiber loop_fiber;
-  ThreadState thread;
   RunQueue run_queue;
   int direct_left = 0;  // Coroutines that may still follow one another without the loop.
+  Coroutine* ended = nullptr;  // To be buried by who runs next.
   Domain domain = 0;    // Of the running coroutine.
   LoopWatch* watch = nullptr;
   TimerWheel timers{self.now_};

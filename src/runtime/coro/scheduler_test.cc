@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,22 @@ TEST_F(SchedulerTest, one_spawned_now_runs_at_once_until_it_first_waits) {
   scheduler.run_until_idle();
   EXPECT_EQ(seen, "abcdefg");
   EXPECT_EQ(scheduler.live(), 0u);
+}
+
+TEST_F(SchedulerTest, one_spawned_now_by_a_callback_comes_back_to_it_before_others_run) {
+  scheduler.spawn("before", [&] {
+    scheduler.post([&] {
+      scheduler.spawn("other", [&] { seen += "other"; });
+      scheduler.spawn_now("now", [&] {
+        seen += "now ";
+        scheduler.yield();
+        seen += " again";
+      });
+      seen += "callback ";
+    });
+  });
+  scheduler.run_until_idle();
+  EXPECT_EQ(seen, "now callback other again");
 }
 
 TEST_F(SchedulerTest, a_callback_of_the_loop_may_spawn_now) {
@@ -337,14 +354,18 @@ TEST_F(SchedulerTest, ten_thousand_coroutines_wait_at_once_with_whole_stacks) {
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
-TEST_F(SchedulerTest, the_stack_of_one_that_ended_is_the_next_ones) {
-  std::vector<const void*> places;
+TEST_F(SchedulerTest, the_stacks_of_those_that_ended_serve_again) {
+  std::set<const void*> places;
+  int ran = 0;
   for (int i = 0; i < 100; ++i) {
-    scheduler.spawn("x", [&] { places.push_back(__builtin_frame_address(0)); });
+    scheduler.spawn("x", [&] {
+      places.insert(__builtin_frame_address(0));
+      ++ran;
+    });
   }
   scheduler.run_until_idle();
-  ASSERT_EQ(places.size(), 100u);
-  for (const void* place : places) EXPECT_EQ(place, places[0]);
+  EXPECT_EQ(ran, 100);
+  EXPECT_LE(places.size(), 2u);  // One ends and starts the next, which needs another.
 }
 
 TEST_F(SchedulerTest, exceptions_caught_inside_a_coroutine_survive_a_switch) {

@@ -30,7 +30,7 @@ constexpr size_t k_warm_stacks = 512;
 constexpr size_t k_mapping_guards_max = 8 * 1024;
 constexpr uint64_t k_canary = 0x6f6e6779616e2d21;
 // One in so many stacks that are given back is looked at.
-constexpr uint32_t k_sample_every = 64;
+constexpr uint32_t k_sample_every = 4096;
 
 constexpr int k_madvise_guard_install = 102;  // MADV_GUARD_INSTALL of Linux 6.13.
 constexpr int k_madvise_guard_remove = 103;

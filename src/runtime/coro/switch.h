@@ -16,16 +16,8 @@
 
 namespace hongyan::runtime {
 
-// Where the state that changes with the stack lies on this thread. Asking for it at every switch
-// would cost more than the switch.
-struct ThreadState {
-  void* exceptions = nullptr;  // __cxa_eh_globals of the Itanium C++ ABI.
-  int* error_number = nullptr;
-};
-
 struct Fiber {
   void* context = nullptr;  // Where its stack ends; meaningful while it does not run.
-  const ThreadState* thread = nullptr;
   void* caught_exceptions = nullptr;
   unsigned uncaught_exceptions = 0;
   int error_number = 0;
@@ -40,10 +32,9 @@ struct Fiber {
 };
 
 // Makes `fiber` start in entry(fiber), which never returns, on `stack`, when it is first switched to.
-void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
-                   void (*entry)(Fiber&));
-// For the fiber of a thread's own stack; `thread` becomes the calling thread's.
-void adopt_thread_stack(Fiber& fiber, ThreadState& thread);
+void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(Fiber&));
+// For the fiber of the calling thread's own stack; before the first switch on this thread.
+void adopt_thread_stack(Fiber& fiber);
 // Returns when something switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
 // The last switch of `from`.

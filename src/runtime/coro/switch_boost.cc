@@ -55,10 +55,8 @@ void first_frame(transfer_t transfer) {
 
 }  // namespace
 
-void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
-                   void (*entry)(Fiber&)) {
+void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(Fiber&)) {
   fiber = Fiber{};
-  fiber.thread = &thread;
   fiber.entry = entry;
   fiber.stack_low = stack.low;
   fiber.stack_bytes = stack.bytes;
@@ -68,9 +66,8 @@ void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
 #endif
 }
 
-void adopt_thread_stack(Fiber& fiber, ThreadState& thread) {
-  thread = state_of_this_thread();
-  fiber.thread = &thread;
+void adopt_thread_stack([[maybe_unused]] Fiber& fiber) {
+  find_thread_state();
 #ifdef HONGYAN_TSAN
   fiber.sanitizer_fiber = __tsan_get_current_fiber();
 #endif

@@ -66,10 +66,8 @@ struct End {
 
 }  // namespace
 
-void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
-                   void (*entry)(Fiber&)) {
+void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(Fiber&)) {
   fiber = Fiber{};
-  fiber.thread = &thread;
   char* const top = stack.low + stack.bytes;  // Whole pages: aligned as calls want it.
   const End end{.frame_pointer = reinterpret_cast<const void*>(entry),
                 .instruction = reinterpret_cast<const void*>(&hongyan_start_fiber)};
@@ -78,10 +76,7 @@ void prepare_fiber(Fiber& fiber, const ThreadState& thread, const Stack& stack,
   std::memcpy(fiber.context, &end, sizeof(End));
 }
 
-void adopt_thread_stack(Fiber& fiber, ThreadState& thread) {
-  thread = state_of_this_thread();
-  fiber.thread = &thread;
-}
+void adopt_thread_stack(Fiber&) { find_thread_state(); }
 
 void switch_fiber(Fiber& from, Fiber& to) { switch_fiber_inline(from, to); }
 

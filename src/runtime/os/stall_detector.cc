@@ -41,7 +41,7 @@ void on_asked(int) {
   const int saved_errno = errno;
   if (!snapshot.done.load(std::memory_order_acquire)) {
     const std::string_view name = Scheduler::in_coroutine()
-                                      ? Scheduler::current().running()->name
+                                      ? Scheduler::current().running()->name()
                                       : std::string_view("the loop itself");
     const size_t bytes = std::min(name.size(), sizeof(snapshot.name) - 1);
     std::memcpy(snapshot.name, name.data(), bytes);
