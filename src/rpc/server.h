@@ -8,8 +8,8 @@
 // Every request runs in a coroutine of its own behind its service's interceptor, on a Call rebuilt from the frame
 // (deadline, ticket, trace, priority, routing key). It starts at once, where its bytes were read; one that does not
 // wait costs no queue and no wake-up. Answers leave in the order they are ready (over HTTP: of the requests); those of
-// one turn of the loop leave in one write, at 64 KiB or after 50 us of handlers' time at once. A connection that keeps
-// handlers busy for 200 us gives the others their turn.
+// one turn of the loop leave in one write; at 64 KiB, after 50 us of handlers' time, or when no handler is left that could
+// add to them, at once. A connection that keeps handlers busy for 200 us gives the others their turn.
 //
 // A request whose time is over before it starts is answered Code::deadline, one above a limit or refused by admission
 // Code::overloaded, an unknown method Code::unsupported, a body that does not parse Code::invalid: none of them

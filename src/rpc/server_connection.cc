@@ -77,6 +77,7 @@ void ServerConnection::on_turn_start() {
   server_.read_clock();
   if (!blocked_) write_some();
   take_input();
+  if (in_flight_ == 0) write_some();  // Nothing more will join it in this turn: the peer need not wait for the others.
   in_turn_ = false;
   settle();
 }
