@@ -308,11 +308,12 @@ Status RoutedChannel::run(Errand& errand) {
   Duration pause{};
   for (int attempts = 1;; ++attempts) {
     const Method& method = errand.method;
-    const bool backed = options_.backup && method.idempotent && method.late > Duration{} &&
+    const Duration late = options_.backup_after > Duration{} ? options_.backup_after : method.late;
+    const bool backed = options_.backup && method.idempotent && late > Duration{} &&
                         errand.tried.size() == 1 && endpoints_.size() > 1;
     Status status;
     if (backed) {
-      const Duration wait = std::max(method.late, options_.backup_min);
+      const Duration wait = std::max(late, options_.backup_min);
       status = attempt_with_backup(errand, std::move(endpoint), wait);
     } else {
       const bool alone = false;

@@ -54,6 +54,7 @@ struct RoutedChannelOptions {
   double extra_burst = 10;
   bool backup = true;
   runtime::Duration backup_min = std::chrono::milliseconds(1);  // Not earlier than this.
+  runtime::Duration backup_after{};  // Always after this; 0: by the 95th percentile.
   runtime::Duration backoff_min = std::chrono::milliseconds(5);
   runtime::Duration backoff_max = std::chrono::milliseconds(100);
   EndpointOptions endpoint = {};

@@ -1,6 +1,6 @@
 // Goal: whatever the order of connecting, calling, cancelling, listing and killing, nothing is left
-// over: no coroutine, no connection, no call; an idempotent call is handled at most as often as it
-// was attempted, any other at most once; extra calls stay within the budget. Method: random
+// over: no coroutine, no connection, no call; a call that may not be repeated is done at most once,
+// any other reaches three instances at most; extra calls stay within the budget. Method: random
 // schedules over real servers and TCP channels on the loopback network in virtual time, one
 // environment a seed. HY_LONG=1 runs a million schedules (a campaign), otherwise a slice.
 #include <google/protobuf/wrappers.pb.h>
@@ -26,15 +26,18 @@ class CountingService : public Service {
  public:
   CountingService(runtime::TestEnv& env, Random& random) : env_(env), random_(random) {}
   std::span<const MethodInfo> methods() const override { return methods_; }
-  Status handle(Call& call, const MethodInfo&, const Message& request, Message& response) override {
+  Status handle(Call& call, const MethodInfo& method, const Message& request,
+                Message& response) override {
     ++handled[dynamic_cast<const StringValue&>(request).value()];
     if (random_.one_in(3)) TRY(runtime::sleep(call, 1ms * random_.below(40)));
     if (random_.one_in(40)) return Status(Code::unavailable, "something behind it");
     if (random_.one_in(40)) return Status(Code::overloaded, "enough");
     response.CopyFrom(request);
+    if (!method.idempotent) ++paid[dynamic_cast<const StringValue&>(request).value()];
     return {};
   }
   std::map<std::string, int> handled;
+  std::map<std::string, int> paid;  // Not idempotent, and done.
 
  private:
   runtime::TestEnv& env_;
@@ -50,6 +53,8 @@ struct Totals {
   uint64_t failed = 0;
   uint64_t kills = 0;
   uint64_t cancels = 0;
+  uint64_t backups = 0;
+  uint64_t retries = 0;
 };
 
 // One environment; `schedules` of them after one another, each with servers and a channel of its
@@ -58,6 +63,15 @@ class Campaign {
  public:
   Campaign(uint64_t seed, Totals& totals)
       : env_(seed), random_(seed + 1), service_(env_, random_), totals_(totals) {}
+
+  ~Campaign() {
+    const auto count = [&](const std::string& name) {
+      return static_cast<uint64_t>(
+          env_.counters().counter("hongyan_rpc_client_chaos_" + name, "").value());
+    };
+    totals_.backups += count("backups");
+    totals_.retries += count("retries");
+  }
 
   void run(int schedules) {
     runtime::run_in_coroutine(env_, [&] {
@@ -100,6 +114,7 @@ class Campaign {
     options.own_zone = random_.one_in(2) ? "x" : "";
     options.call_time = 1ms * (20 + random_.below(300));
     if (random_.one_in(3)) options.attempt_time = 1ms * (1 + random_.below(30));
+    if (random_.one_in(2)) options.backup_after = 1ms * (1 + random_.below(20));
     options.endpoint.connect_time = 1ms * (5 + random_.below(100));
     options.endpoint.linger = 1ms * random_.below(100);
     return options;
@@ -129,6 +144,7 @@ class Campaign {
 
   void one_schedule() {
     service_.handled.clear();
+    service_.paid.clear();
     for (int i = 0; i < k_servers; ++i) {
       if (!random_.one_in(5)) start_server(i);
     }
@@ -176,6 +192,7 @@ class Campaign {
         handled += static_cast<uint64_t>(times);
         EXPECT_LE(times, 3);
       }
+      for (const auto& [id, times] : service_.paid) EXPECT_EQ(times, 1) << id;
       const uint64_t calls = totals_.calls - calls_before;
       EXPECT_LE(handled, calls + calls / 10 + 10);
     }
@@ -204,10 +221,13 @@ TEST(Schedules, leave_no_coroutine_no_connection_and_no_call_behind) {
   EXPECT_GT(totals.failed, totals.schedules / 10);
   EXPECT_GT(totals.kills, totals.schedules / 4);
   EXPECT_GT(totals.cancels, totals.schedules / 10);
+  EXPECT_GT(totals.backups, totals.schedules / 20);
+  EXPECT_GT(totals.retries, totals.schedules / 20);
   std::printf(
-      "%lu schedules: %lu calls, %lu answered, %lu failed; %lu servers stopped, %lu callers "
-      "cancelled\n",
-      totals.schedules, totals.calls, totals.ok, totals.failed, totals.kills, totals.cancels);
+      "%lu schedules: %lu calls, %lu answered, %lu failed, %lu backups, %lu retries; %lu servers "
+      "stopped, %lu callers cancelled\n",
+      totals.schedules, totals.calls, totals.ok, totals.failed, totals.backups, totals.retries,
+      totals.kills, totals.cancels);
 }
 
 }  // namespace
