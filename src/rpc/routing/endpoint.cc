@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "base/hash.h"
-#include "rpc/tcp_channel.h"
 
 namespace hongyan::rpc {
 
@@ -34,7 +33,8 @@ constexpr double k_share_min = 0.1;
 
 class TcpLink : public Link {
  public:
-  TcpLink(Env& env, const std::string& address) : channel_(env, address) {}
+  TcpLink(Env& env, const std::string& address, ChannelOptions options)
+      : channel_(env, address, std::move(options)) {}
   Status call(Call& call, const MethodInfo& method, const Message& request,
               Message& response) override {
     return channel_.call(call, method, request, response);
@@ -66,8 +66,8 @@ bool is_no_answer(Code code) {
 
 }  // namespace
 
-std::unique_ptr<Link> make_tcp_link(Env& env, const std::string& address) {
-  return std::make_unique<TcpLink>(env, address);
+std::unique_ptr<Link> make_tcp_link(Env& env, const std::string& address, ChannelOptions options) {
+  return std::make_unique<TcpLink>(env, address, std::move(options));
 }
 
 Endpoint::Endpoint(Env& env, const EndpointOptions& options, std::string address,

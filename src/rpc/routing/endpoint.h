@@ -14,6 +14,7 @@
 #include "rpc/routing/router.h"
 #include "rpc/routing/shield.h"
 #include "rpc/service.h"
+#include "rpc/tcp_channel.h"
 #include "runtime/coro/sync.h"
 #include "runtime/env/env.h"
 
@@ -28,7 +29,7 @@ class Link {
   virtual void close() = 0;  // As TcpChannel::close().
 };
 using MakeLink = std::function<std::unique_ptr<Link>(const std::string& address)>;
-std::unique_ptr<Link> make_tcp_link(Env& env, const std::string& address);
+std::unique_ptr<Link> make_tcp_link(Env& env, const std::string& address, ChannelOptions options);
 
 struct EndpointOptions {
   runtime::Duration connect_time = std::chrono::seconds(1);

@@ -150,7 +150,9 @@ void RoutedChannel::apply(std::vector<Instance> instances) {
 }
 
 RoutedChannel::EndpointPtr RoutedChannel::endpoint_for(const std::string& address) {
-  auto link = options_.make_link ? options_.make_link(address) : make_tcp_link(env_, address);
+  auto link = options_.make_link
+                  ? options_.make_link(address)
+                  : make_tcp_link(env_, address, {.connect_time = options_.endpoint.connect_time});
   auto endpoint = std::make_shared<Endpoint>(env_, options_.endpoint, address, std::move(link),
                                              [this] { reachable_.wake_all(); });
   if (lists_ > 0) endpoint->start_slowly();

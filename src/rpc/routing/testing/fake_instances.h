@@ -23,7 +23,8 @@ inline const Message* string_message() { return &StringValue::default_instance()
 inline MethodInfo test_method(std::string_view name, bool idempotent) {
   MethodInfo method;
   method.service = "Test";
-  method.name = method.full_name = name;
+  method.name = name;
+  method.full_name = idempotent ? "test.Get" : "test.Pay";
   method.id = idempotent ? 1 : 2;
   method.request = method.response = string_message;
   method.idempotent = idempotent;
