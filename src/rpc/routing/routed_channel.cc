@@ -175,7 +175,10 @@ RoutedChannel::EndpointPtr RoutedChannel::pick(Errand& errand) {
   health_.clear();
   for (const EndpointPtr& endpoint : endpoints_) {
     health_.push_back(endpoint->health(now));
-    health_.back().tried = std::ranges::find(errand.tried, endpoint) != errand.tried.end();
+    // By address: an instance that left the list and came back is the same to this call.
+    health_.back().tried = std::ranges::any_of(errand.tried, [&](const EndpointPtr& one) {
+      return one->address() == endpoint->address();
+    });
   }
   const Choice choice = router_->pick(errand.question, health_, masked(), random_);
   if (choice.instance == k_no_instance) return nullptr;
@@ -307,12 +310,13 @@ Status RoutedChannel::attempt_with_backup(Errand& errand, EndpointPtr first, Dur
 
 Status RoutedChannel::run(Errand& errand) {
   EndpointPtr endpoint = TRY(first_pick(errand));
+  const auto attempts_max = static_cast<size_t>(options_.attempts_max);
   Duration pause{};
-  for (int attempts = 1;; ++attempts) {
+  for (;;) {
     const Method& method = errand.method;
     const Duration late = options_.backup_after > Duration{} ? options_.backup_after : method.late;
     const bool backed = options_.backup && method.idempotent && late > Duration{} &&
-                        errand.tried.size() == 1 && endpoints_.size() > 1;
+                        errand.tried.size() == 1 && attempts_max > 1 && endpoints_.size() > 1;
     Status status;
     if (backed) {
       const Duration wait = std::max(late, options_.backup_min);
@@ -321,7 +325,7 @@ Status RoutedChannel::run(Errand& errand) {
       const bool alone = false;
       status = attempt(errand, *endpoint, errand.response, alone);
     }
-    if (status.ok() || attempts >= options_.attempts_max || !may_repeat(errand, status.code())) {
+    if (status.ok() || errand.tried.size() >= attempts_max || !may_repeat(errand, status.code())) {
       return status;
     }
     pause = std::clamp(pause * 2, options_.backoff_min, options_.backoff_max);

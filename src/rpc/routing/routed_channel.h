@@ -49,7 +49,7 @@ struct RoutedChannelOptions {
   const ZoneMask* mask = nullptr;  // Outlives the channel; null: none. May change at any time.
   runtime::Duration call_time = std::chrono::seconds(5);
   runtime::Duration attempt_time{};  // Of one instance; 0: the whole call.
-  int attempts_max = 3;              // With the first.
+  int attempts_max = 3;              // With the first and a backup.
   double extra_calls = 0.1;
   double extra_burst = 10;
   bool backup = true;
