@@ -22,7 +22,9 @@ Look after it
 
 Work on it
   build     build the server and the client, or all: [--all] [--sanitize address|thread] [--times] [TARGET...]
+  install   install base, runtime and rpc for services of other source trees: PREFIX
   test      build everything and run every test: [--long] [--stage NAME]
+  new-service  make a service that builds and answers at once: NAME [--in DIR]
   check     the rules of the source tree: layers, registered tests, room READMEs, documents
   fmt       format the source with clang-format: [--check] [FILE...]
   sim       run a simulated cluster with faults from a seed
