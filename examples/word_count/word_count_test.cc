@@ -16,7 +16,7 @@ CountRequest about(const std::string& text) {
   return request;
 }
 
-TEST(WordCount, CountsWordsAndFindsTheLongest) {
+TEST(WordCount, counts_words_and_finds_the_longest) {
   hongyan::runtime::TestEnv env;
   WordCounter counter;
   auto call = env.call();
@@ -26,7 +26,7 @@ TEST(WordCount, CountsWordsAndFindsTheLongest) {
   EXPECT_EQ(reply->longest(), "letters");
 }
 
-TEST(WordCount, RefusesTextsWithoutWordsAndOnesThatAreTooLong) {
+TEST(WordCount, refuses_texts_without_words_and_ones_that_are_too_long) {
   hongyan::runtime::TestEnv env;
   WordCounter counter;
   auto call = env.call();
@@ -35,7 +35,7 @@ TEST(WordCount, RefusesTextsWithoutWordsAndOnesThatAreTooLong) {
   EXPECT_EQ(counter.count(call, about(std::string(64 * 1024 + 1, 'a'))).code(), Code::too_large);
 }
 
-TEST(WordCount, AnswersOverAConnection) {
+TEST(WordCount, answers_over_a_connection) {
   hongyan::runtime::TestEnv env;
   WordCounter counter;
   run_in_coroutine(env, [&] {

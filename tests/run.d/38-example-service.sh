@@ -55,6 +55,7 @@ builds() { # builds SOURCE: into SOURCE/build, with nothing but the prefix; then
 }
 
 start() { # start PROGRAM: on a port of its own; its first line says which.
+  address=
   mkfifo "$home/ready" && { "$1" 127.0.0.1:0 >"$home/ready" & } && server=$!
   read -r -t 20 _ address <"$home/ready"
   rm -f "$home/ready"
@@ -75,12 +76,21 @@ part 'the example builds against them and its tests pass' builds "$home/word_cou
 part 'it starts' start "$home/word_count/build/word-count"
 part 'curl calls it' says '{"words":2,"longest":"geese"}' post example.WordCount/Count '{"text": "wild geese"}'
 part 'curl is told what is wrong' says '"code":5' post example.WordCount/Count '{"text": " "}'
+rpc=$build/bin/hongyan-rpc
+part 'rpc lists what it was not built with' says 'public, idempotent' "$rpc" "$address"
+part 'and its fields' says 'text  ' "$rpc" "$address" Count --help
+part 'and calls it' says '{"words":2,"longest":"geese"}' "$rpc" --timeout-ms 5000 --key 7 "$address" WordCount.Count '{"text": "wild geese"}'
+part 'and says why a call failed' refuses 1 'no word' "$rpc" "$address" example.WordCount.Count
+part 'and which methods there are' refuses 2 'example.WordCount.Count' "$rpc" "$address" WordCount.Sum
+part 'and what a ticket is not' refuses 2 'usage' "$rpc" --ticket '***' "$address" Count
 part 'it stops' stops
+part 'rpc says that nobody answers' refuses 3 "$address" "$rpc" "$address"
 
 part 'new-service makes one outside of the tree' ./hongyan new-service wild_goose --in "$home/new"
 part 'it builds as it is and its tests pass' builds "$home/new/wild_goose"
 part 'it starts' start "$home/new/wild_goose/build/wild-goose"
 part 'it answers' says '{"text":"Hello, Ann"}' post wild_goose.WildGoose/Hello '{"name": "Ann"}'
+part 'rpc calls it' says '{"text":"Hello, Ann"}' "$rpc" "$address" WildGoose.Hello '{"name": "Ann"}'
 part 'it stops' stops
 part 'new-service writes over nothing' refuses 2 'is there already' ./hongyan new-service wild_goose --in "$home/new"
 for name in Goose wild-goose 'a/../b' class goose_ 1goose; do

@@ -15,7 +15,7 @@ Talk to it
   client    the same for scripts: register, login, send, sync, ... [--profile DIR] [--json]
 
 Look after it
-  rpc       list and call the methods of a service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
+  rpc       list and call the methods of any service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
   backup    write a consistent copy of a data directory
   restore   make a data directory from a backup
   doctor    say what this machine lacks and how to get it
