@@ -3,7 +3,7 @@
 // The first bytes of a connection say what it speaks: frames (frame.h) or HTTP/1.1. Over HTTP every method is
 // `POST /package.Service/Method` with a body of application/json or application/x-protobuf; fields and errors stand
 // in server_http.h. Both ways share interceptor, deadline, limits, admission and observer. A path that is no method
-// goes to the PageHandler.
+// goes to the PageHandler, but for one that says what is served (reflection.h).
 //
 // Every request runs in a coroutine of its own behind its service's interceptor, on a Call rebuilt from the frame
 // (deadline, ticket, trace, priority, routing key). It starts at once, where its bytes were read; one that does not

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "rpc/json/json.h"
+#include "rpc/reflection.h"
 
 namespace hongyan::rpc {
 
@@ -167,6 +168,7 @@ void HttpConversation::begin(HttpRequest request) {
   last_ = !request.keep_alive;
   const auto& by_path = connection_.server_.by_path;
   const auto found = by_path.find(request.path());
+  if (found == by_path.end() && request.path() == k_descriptors_path) return show_descriptors();
   if (found == by_path.end()) return show_page(std::move(request));
   if (request.method != "POST") {
     return put_error(405, Code::unsupported, "methods are called with POST", "Allow: POST\r\n");
@@ -233,6 +235,18 @@ size_t HttpConversation::answer(ServerCall& one, const Status& status) {
   one.response->AppendPartialToString(&body);
   put_status(200, type_of(false), body);
   return bytes;
+}
+
+void HttpConversation::show_descriptors() {
+  ServerState& server = connection_.server_;
+  if (server.descriptors.empty() && !server.targets.empty()) {
+    server.scheduler.run_on_thread_stack([&] {
+      std::vector<const MethodInfo*> methods;
+      for (const auto& target : server.targets) methods.push_back(target->method);
+      server.descriptors = describe_served(methods);
+    });
+  }
+  put_status(200, type_of(false), server.descriptors);
 }
 
 void HttpConversation::show_page(HttpRequest request) {

@@ -43,6 +43,7 @@ class HttpConversation {
   void begin(HttpRequest request);
   void begin_call(ServerTarget& target, const HttpRequest& request);
   void show_page(HttpRequest request);
+  void show_descriptors();
   void put_status(int status, std::string_view content_type, std::string_view body, std::string_view more_fields = {});
   void put_error(int status, Code code, std::string_view text, std::string_view more_fields = {});
   void done();

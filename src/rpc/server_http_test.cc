@@ -1,11 +1,15 @@
 // Goal: every method can be called over HTTP/1.1 on the port of the frames, with the same limits, and nothing that two
 // parsers could read differently is served. Method: server in a TestEnv (virtual time, streams in memory), requests by
 // hand.
+#include <google/protobuf/descriptor.h>
+#include <google/protobuf/descriptor.pb.h>
 #include <gtest/gtest.h>
 
 #include <memory>
 
 #include "base/bytes.h"
+#include "rpc/options.pb.h"
+#include "rpc/reflection.h"
 #include "rpc/server.h"
 #include "rpc/server_http.h"
 #include "rpc/tcp_channel.h"
@@ -383,6 +387,24 @@ TEST(Traceparent, is_read_as_its_standard_says) {
                                  std::string("00-0af7651916cd43dd-448eb211c80319c-b7ad6b7169203331-00")}) {
     EXPECT_FALSE(parse_traceparent(bad).has_value()) << bad;
   }
+}
+
+TEST_F(ServerHttpTest, what_is_served_is_told_with_its_policies_and_imports) {
+  run([&](const std::string& address) {
+    Browser browser(env_, address);
+    const Answer answer = browser.ask("GET " + std::string(k_descriptors_path) + " HTTP/1.1\r\nHost: x\r\n\r\n");
+    EXPECT_EQ(answer.status, 200);
+    google::protobuf::FileDescriptorSet set;
+    ASSERT_TRUE(set.ParseFromString(answer.body));
+    google::protobuf::DescriptorPool pool;
+    for (const auto& file : set.file()) EXPECT_NE(pool.BuildFile(file), nullptr) << file.name() << ": an import is missing";
+    const auto* service = pool.FindServiceByName("hongyan.rpc.testing.Echo");
+    ASSERT_NE(service, nullptr);
+    EXPECT_EQ(service->method_count(), 9);
+    const auto& methods = set.file(set.file_size() - 1).service(0);
+    EXPECT_EQ(methods.method(0).options().GetExtension(policy).owner(), "owner");
+    EXPECT_TRUE(methods.method(4).options().GetExtension(idempotent));
+  });
 }
 
 }  // namespace

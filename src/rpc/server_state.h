@@ -54,6 +54,7 @@ struct ServerState {
   std::map<std::string, ServerTarget*, std::less<>> by_path;
   void add(const Served& served, const MethodInfo& method);
   void index();
+  std::string descriptors;  // What rpc/reflection.h says of them, made when first asked for.
   ServerTarget* find(uint32_t id) const {
     for (size_t i = id;; ++i) {
       const auto& [key, target] = by_id[i & (by_id.size() - 1)];

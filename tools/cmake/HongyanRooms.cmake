@@ -10,10 +10,14 @@ find_package(Protobuf REQUIRED)
 find_package(fmt REQUIRED)
 
 add_library(hongyan_flags INTERFACE)
-target_compile_options(hongyan_flags INTERFACE -Wall -Wextra -Wno-unused-parameter -fno-omit-frame-pointer -fdiagnostics-color=always
+# Warnings are this tree's own affair; the rest also holds for those who use the installed packages.
+target_compile_features(hongyan_flags INTERFACE cxx_std_20)
+target_compile_options(hongyan_flags INTERFACE
+  $<BUILD_INTERFACE:-Wall> $<BUILD_INTERFACE:-Wextra> $<BUILD_INTERFACE:-Wno-unused-parameter>
+  -fno-omit-frame-pointer $<BUILD_INTERFACE:-fdiagnostics-color=always>
   -fstack-clash-protection)  # A large frame touches each page: none steps over the guard below a coroutine's stack.
 if(HONGYAN_WERROR)
-  target_compile_options(hongyan_flags INTERFACE -Werror)
+  target_compile_options(hongyan_flags INTERFACE $<BUILD_INTERFACE:-Werror>)
 endif()
 if(HONGYAN_CHECK_LOCKS)
   target_compile_definitions(hongyan_flags INTERFACE HONGYAN_CHECK_LOCKS=1)
@@ -39,7 +43,8 @@ if(HONGYAN_FUZZ)
   target_link_options(hongyan_flags INTERFACE -fsanitize=address)
   target_compile_definitions(hongyan_flags INTERFACE HONGYAN_SANITIZE_address=1 HONGYAN_FUZZ=1)
 endif()
-target_include_directories(hongyan_flags INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/gen)
+target_include_directories(hongyan_flags INTERFACE $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}/src> $<BUILD_INTERFACE:${CMAKE_SOURCE_DIR}>
+  $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/gen> $<INSTALL_INTERFACE:include/hongyan>)
 
 set(HONGYAN_GEN ${CMAKE_BINARY_DIR}/gen)
 file(MAKE_DIRECTORY ${HONGYAN_GEN})

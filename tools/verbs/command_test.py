@@ -9,7 +9,7 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-VERBS = ["up", "down", "status", "version", "build", "test", "sim", "bench", "fuzz", "check", "fmt", "client", "chat",
+VERBS = ["up", "down", "status", "version", "build", "install", "new-service", "test", "sim", "bench", "fuzz", "check", "fmt", "client", "chat",
          "rpc", "backup", "restore", "doctor"]
 
 
@@ -23,9 +23,9 @@ def run(*command, cwd="/", path=None):
 class Command(unittest.TestCase):
     def test_help_has_a_line_for_every_verb_and_every_verb_is_known(self):
         text = run(ROOT / "hongyan", "help").stdout
-        listed = re.findall(r"^  ([a-z]+)  ", text, re.MULTILINE)
+        listed = re.findall(r"^  ([a-z-]+)  ", text, re.MULTILINE)
         self.assertEqual(sorted(listed), sorted(VERBS + ["help"]))
-        for verb in ["up", "down", "status", "build", "test", "check", "fmt", "fuzz", "doctor"]:
+        for verb in ["up", "down", "status", "build", "install", "new-service", "test", "check", "fmt", "fuzz", "doctor"]:
             answer = run(ROOT / "hongyan", verb, "--help")
             self.assertEqual(answer.returncode, 0, verb + answer.stderr)
             self.assertIn("usage: ./hongyan " + verb, answer.stdout)

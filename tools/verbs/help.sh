@@ -15,14 +15,16 @@ Talk to it
   client    the same for scripts: register, login, send, sync, ... [--profile DIR] [--json]
 
 Look after it
-  rpc       list and call the methods of a service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
+  rpc       list and call the methods of any service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
   backup    write a consistent copy of a data directory
   restore   make a data directory from a backup
   doctor    say what this machine lacks and how to get it
 
 Work on it
   build     build the server and the client, or all: [--all] [--sanitize address|thread] [--times] [TARGET...]
+  install   install base, runtime and rpc for services of other source trees: PREFIX
   test      build everything and run every test: [--long] [--stage NAME]
+  new-service  make a service that builds and answers at once: NAME [--in DIR]
   check     the rules of the source tree: layers, registered tests, room READMEs, documents
   fmt       format the source with clang-format: [--check] [FILE...]
   sim       run a simulated cluster with faults from a seed

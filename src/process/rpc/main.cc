@@ -1,20 +1,27 @@
 // hongyan-rpc: lists and calls any method of any service: `./hongyan rpc`.
 //
 //   hongyan-rpc                                         every service with its default address
-//   hongyan-rpc SERVICE|ADDR                            the methods there
+//   hongyan-rpc SERVICE                                 its methods
+//   hongyan-rpc ADDR                                    the methods of whatever serves there
+//   hongyan-rpc ADDR [SERVICE.]METHOD [JSON]            a call of one that this program was not built with
 //   hongyan-rpc SERVICE|ADDR [SERVICE.]METHOD --help    its fields
 //   hongyan-rpc SERVICE|ADDR [SERVICE.]METHOD [--as SERVICE | --uin N] [--FIELD VALUE ...] [JSON]
 //
 // The words are those of process/caller.h. `--keys FILE`, before the address, gives the keys that sign the ticket: a
-// service's own, or the secrets of a data directory. Descriptors are this program's own, not the server's.
+// service's own, or the secrets of a data directory. `--ticket BASE64` gives a ready one instead; --timeout-ms N and
+// --key N (a routing key) stand before the address, too. A service of the product, named without its package, is called
+// with this program's own descriptors and flags; all others with the server's (process/foreign_caller.h).
 #include <google/protobuf/stubs/logging.h>
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 
+#include "base/bytes.h"
 #include "process/caller.h"
+#include "process/foreign_caller.h"
 #include "runtime/os/os_env.h"
 
 namespace hongyan::process {
@@ -22,8 +29,13 @@ namespace {
 
 constexpr const char* k_usage =
     "usage: ./hongyan rpc [--keys FILE] [SERVICE|ADDR [[SERVICE.]METHOD [--as SERVICE | --uin N] [--FIELD VALUE ...] [JSON]]]\n"
-    "  SERVICE alone lists its methods, METHOD --help its fields; ADDR is host:port\n"
-    "  --keys FILE   signs the ticket: a service's key file, or DATA/secrets\n"
+    "       ./hongyan rpc [--ticket BASE64] [--timeout-ms N] [--key N] ADDR [[SERVICE.]METHOD [JSON]]\n"
+    "  SERVICE or ADDR alone lists the methods there, METHOD --help its fields; ADDR is host:port of any service\n"
+    "  --keys FILE       signs the ticket: a service's key file, or DATA/secrets\n"
+    "  --ticket BASE64   a ticket that is ready\n"
+    "  --timeout-ms N    how long the call may take: 10000\n"
+    "  --key N           its routing key\n"
+    "exit status: 0, 1 the call failed, 2 wrong usage, 3 nobody answers at ADDR\n"
     "services and their addresses:";
 
 void say(const std::string& text, FILE* to = stdout) { std::fputs((text + "\n").c_str(), to); }
@@ -52,17 +64,71 @@ std::optional<Endpoint> endpoint_of(std::string_view service) {
   return {};
 }
 
+template <typename Number>
+bool read_number(const std::string& text, Number& number) {
+  const auto [stop, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return code == std::errc() && stop == text.data() + text.size();
+}
+
+// The options before the address; false: one of them is not as it should be.
+bool take_options(std::vector<std::string>& words, CallerOptions& options, ForeignOptions& foreign, bool& plain) {
+  while (!words.empty() && words[0].starts_with("--") && words[0] != "--help") {
+    const std::string name = words[0];
+    if (words.size() < 2) return false;
+    const std::string value = words[1];
+    words.erase(words.begin(), words.begin() + 2);
+    if (name == "--keys") {
+      options.keys_file = value;
+      continue;
+    }
+    plain = true;
+    if (name == "--ticket") {
+      if (!from_base64(value)) return false;
+      foreign.ticket = value;
+    } else if (name == "--timeout-ms") {
+      uint32_t milliseconds = 0;
+      if (!read_number(value, milliseconds) || milliseconds == 0) return false;
+      foreign.time = std::chrono::milliseconds(milliseconds);
+    } else if (name == "--key") {
+      uint64_t key = 0;
+      if (!read_number(value, key)) return false;
+      foreign.routing_key = key;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+// Whether the words are for a service that this program knows and, therefore, may sign for: "Inbox.Append".
+bool is_ours(const std::vector<std::string>& words) {
+  if (words.empty()) return false;
+  const size_t dot = words[0].rfind('.');
+  if (dot == std::string::npos) return false;
+  const std::string service = words[0].substr(0, dot);
+  const size_t package = service.rfind('.');
+  return endpoint_of(service.substr(package + 1)) && (package == std::string::npos || service.starts_with("hongyan."));
+}
+
 int run(std::vector<std::string> words) {
   CallerOptions options;
-  if (words.size() >= 2 && words[0] == "--keys") {
-    options.keys_file = words[1];
-    words.erase(words.begin(), words.begin() + 2);
-  }
+  ForeignOptions foreign;
+  bool plain = false;  // An option that only calls by address have.
+  if (!take_options(words, options, foreign, plain)) return usage(stderr);
   if (words.empty() || words[0] == "--help") return usage(stdout);
   const std::string where = words[0];
   words.erase(words.begin());
   std::optional<Endpoint> endpoint = find_endpoint(where);
   const bool named = endpoint.has_value();
+  if (!named && where.find(':') != std::string::npos && (plain || !is_ours(words))) {
+    foreign.address = where;
+    const auto env = runtime::make_os_env({});
+    return call_foreign(*env, foreign, words);
+  }
+  if (plain) {
+    say("hongyan-rpc: --ticket, --timeout-ms and --key want an address", stderr);
+    return 2;
+  }
   if (!words.empty()) {
     if (const size_t dot = words[0].rfind('.'); dot != std::string::npos) {
       const std::string service = words[0].substr(0, dot);
@@ -71,16 +137,8 @@ int run(std::vector<std::string> words) {
     }
   }
   if (!endpoint) {
-    if (where.find(':') == std::string::npos) {
-      say("hongyan-rpc: there is no service '" + where + "'", stderr);
-      return usage(stderr);
-    }
-    if (!words.empty()) {
-      say("hongyan-rpc: at an address the method needs its service: Inbox." + words[0], stderr);
-      return 2;
-    }
-    for (const Endpoint& one : endpoints()) say(describe_methods(one));
-    return 0;
+    say("hongyan-rpc: there is no service '" + where + "'", stderr);
+    return usage(stderr);
   }
   if (words.empty()) {
     say(describe_methods(*endpoint));
