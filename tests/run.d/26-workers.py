@@ -27,11 +27,11 @@ LIMIT_S = 30
 class Process:
     """One with lines on standard output: `WORD {json}`."""
 
-    def __init__(self, *words):
+    def __init__(self, *words, program=PEER, environment=None):
         self.lines = []
         self.news = threading.Condition()
         self.ended = False
-        self.process = subprocess.Popen([str(PEER), *map(str, words)], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([str(program), *map(str, words)], stdout=subprocess.PIPE, text=True, env=environment)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
 
@@ -63,6 +63,13 @@ class Service(Process):
     def __init__(self, folder, *words, address="127.0.0.1:0"):
         self.journal = folder / "journal"
         super().__init__("serve", "--listen", address, "--journal", self.journal, *words)
+
+    @classmethod
+    def of_product(cls, program, **settings):
+        service = cls.__new__(cls)
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("HONGYAN_")}
+        Process.__init__(service, program=ROOT / "build/bin" / program, environment=environment | settings)
+        return service
 
     def __enter__(self):
         return self
@@ -125,6 +132,22 @@ def until(condition, what):
         time.sleep(0.01)
 
 
+def product(_):
+    print("a service of the product behind a master, by its settings")
+    with Service.of_product("hongyan-chat", HONGYAN_WORKERS_COUNT="2", HONGYAN_SERVICES_CHAT="127.0.0.1:0",
+                            HONGYAN_LOG_LEVEL="error") as service:
+        host, port = service.ready()["chat"].rsplit(":", 1)
+        os.kill(service.serving()[1], signal.SIGKILL)
+        service.wait_for(lambda: service.counts()["restarts"]["crash"] == 1 and service.calm(2), "came back")
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for(lambda: service.counts()["restarts"]["asked"] == 2 and service.calm(2), "rolled")
+        web = http.client.HTTPConnection(host, int(port), timeout=LIMIT_S)
+        web.request("POST", "/nobody.Here/Nothing", "{}", {"Content-Type": "application/json"})
+        assert web.getresponse().status == 404
+        web.close()
+        assert service.end() == 0 and service.counts()["alive"] == 0
+
+
 def load_through(folder):
     print("20 restarts and 20 kills under load")
     seed = int(os.environ.get("HONGYAN_SEED", random.randrange(1 << 30)))
@@ -137,7 +160,7 @@ def load_through(folder):
         restarts = kills = 0
 
         def calls_go_on():
-            for _ in range(10):
+            for _ in range(30):
                 web = Web(address)
                 web.open()
                 web.close()
@@ -310,7 +333,7 @@ def no_memory(folder):
 
 
 def main():
-    parts = [fair, memory, schedule, crashes, master_killed, own_ports, no_descriptors, no_memory, load_through]
+    parts = [fair, memory, schedule, crashes, master_killed, own_ports, no_descriptors, no_memory, product, load_through]
     wanted = sys.argv[1:]
     chosen = [part for part in parts if not wanted or part.__name__ in wanted]
     for part in chosen:
