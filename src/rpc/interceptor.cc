@@ -1,3 +1,4 @@
+#include "rpc/overload/level.h"
 #include "rpc/service.h"
 #include "rpc/ticket.h"
 
