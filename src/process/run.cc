@@ -11,6 +11,7 @@
 #include "runtime/coro/run.h"
 #include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
+#include "runtime/os/worker_master.h"
 
 namespace hongyan::process {
 
@@ -36,11 +37,23 @@ runtime::LogLevel log_level(const std::string& level) {
                               : runtime::LogLevel::info;
 }
 
-int serve(const std::string& program, const runtime::Config& config, ProcessOptions options,
+// Kept alive by a master that holds the sockets. Logic alone: it keeps nothing between calls.
+int serve_by_workers(const runtime::Config& config, const ProcessOptions& options, std::vector<std::string> command) {
+  const std::string name(options.spec.name);
+  return runtime::run_worker_master(
+      {.command = std::move(command),
+       .name = name,
+       .addresses = {options.listen.empty() ? config.text("services." + name) : options.listen},
+       .rules = {.workers = static_cast<size_t>(config.integer("workers.count")),
+                 .restart_every = std::chrono::minutes(config.integer("workers.restart_minutes")),
+                 .memory_max_bytes = static_cast<uint64_t>(config.integer("workers.memory_max_mib")) << 20}});
+}
+
+int serve(const std::string& program, const runtime::Config& config, ProcessOptions options, runtime::Inherited inherited,
           const std::function<Status(Process&)>& make) {
   auto settings = room_settings(config);
   if (!settings.ok()) return fail(program, settings.status().detail());
-  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config.text("log.file")});
+  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config.text("log.file"), .inherited = std::move(inherited)});
   runtime::stop_on_signals(*env);
   env->log().set_level(log_level(config.text("log.level")));
   auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())
@@ -96,8 +109,9 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
   runtime::Config config;
   declare_settings(config);
   declare_endpoints(config);
-  const auto reading = runtime::make_os_env({});
+  auto reading = runtime::make_os_env({});
   runtime::ConfigSources sources{.environment = runtime::environment_variables()};
+  const auto worker = sources.environment.extract(runtime::k_worker_variable);  // No setting.
   if (!options.config_file.empty()) {
     sources.file_name = options.config_file;
     auto file = reading->disk().open(options.config_file, runtime::OpenMode::read);
@@ -121,7 +135,14 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
     return call_from_words(*reading, caller, *endpoint, call->remaining());
   }
   if (service == "store" && options.data.empty()) return fail(program, "--data is required", 2);
-  return serve(program, config, std::move(options), make);
+  if (!worker.empty()) {
+    auto inherited = runtime::parse_inherited(worker.mapped());
+    if (!inherited.ok()) return fail(program, inherited.status().detail());
+    return serve(program, config, std::move(options), std::move(*inherited), make);
+  }
+  if (!spec->stateless || config.integer("workers.count") == 0) return serve(program, config, std::move(options), {}, make);
+  reading.reset();  // And its threads.
+  return serve_by_workers(config, options, runtime::own_command(argc, argv));
 }
 
 }  // namespace hongyan::process

@@ -19,6 +19,7 @@ namespace hongyan::process {
 struct ServiceSpec {
   std::string_view name;                                   // "account": hongyan-account, account.keys, services.account
   std::vector<std::string_view> keys;                      // Purposes (secrets.h).
+  bool stateless = false;                                  // Several workers may share one address.
 };
 
 // An address of the deployment, with what is served there.

@@ -29,6 +29,9 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.anonymous_burst", 20, "Logins and registrations of one address at once", 1, 1'000'000);
   config.declare("limits.public_per_second", 20, "Look-ups of profiles and names by one user per second and kind; of a service a hundred times as many", 1, 1'000'000);
   config.declare("limits.public_burst", 200, "Such look-ups of one user at once", 1, 1'000'000);
+  config.declare("workers.count", 0, "Workers of each logic service that runs as processes of its own; 0: one process without a master", 0, 256);
+  config.declare("workers.restart_minutes", 360, "How often each is replaced, one after the other; 0: never", 0, 100'000);
+  config.declare("workers.memory_max_mib", 1024, "Memory over which a worker is replaced; 0: no limit", 0, 1'048'576);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
   config.declare("log.file", "", "File of the log; empty: standard error");
 }

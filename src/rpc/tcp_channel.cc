@@ -67,6 +67,7 @@ class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::
   bool open() const { return stream_ != nullptr && !over_; }
 
   bool answered_ever = false;  // By frames of ours: the server works.
+  bool opened_ever = false;    // Somebody took it.
 
  private:
   struct Slot {
@@ -125,6 +126,7 @@ void TcpChannel::Connection::run() {
   auto stream = connect();
   if (stream.ok() && !over_) {
     stream_ = std::move(stream).value();
+    opened_ever = true;
     last_heard_ = scheduler_.now();
     stream_->watch(this);
     on_ready(true, false);
@@ -347,14 +349,17 @@ TcpChannel::~TcpChannel() { CHECK(connections_.live() == 0 && callers_ == 0); }
 
 bool TcpChannel::connected() const { return current_ != nullptr && current_->open(); }
 
-// A server that never answered is given a pause; one that worked is connected to again at once.
+// A server that never answered is given a pause; one that worked is connected to again at once. So is one that was there,
+// the first time: one of several workers died, and another takes the next connection.
 void TcpChannel::lost(Connection& connection) {
   if (current_.get() == &connection) current_.reset();
   if (connection.answered_ever) {
     pause_ = {};
     return;
   }
+  const bool first = pause_ == runtime::Duration{};
   pause_ = std::clamp(pause_ * 2, k_pause_min, k_pause_max);
+  if (first && connection.opened_ever) return;
   const auto half = static_cast<uint64_t>(pause_.count() / 2);
   const runtime::Duration jittered(half + env_.random_u64() % (half + 1));  // Many clients of one server must not march.
   not_before_ = after(env_.now(), jittered);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -22,6 +23,8 @@ constexpr int k_backlog = 4096;
 // Without descriptors or memory accept() fails at once and for as long as they are missing: try
 // this often only.
 constexpr Duration k_accept_pause = 100ms;
+// What a worker lets those with fewer connections go first: they were woken too, and need microseconds when they are idle.
+constexpr Duration k_hesitation = 2ms;
 // Operations that found the socket ready in a row before the others have their turn: a peer that
 // sends without pause would hold the loop otherwise.
 constexpr int k_ready_in_a_row_max = 16;
@@ -104,11 +107,15 @@ class Turns {
 
 class KernelStream : public Stream {
  public:
-  KernelStream(std::shared_ptr<Socket> socket, std::string peer)
-      : socket_(std::move(socket)), peer_(std::move(peer)) {
+  KernelStream(std::shared_ptr<Socket> socket, std::string peer, std::shared_ptr<LoadBoard> board = nullptr)
+      : socket_(std::move(socket)), peer_(std::move(peer)), board_(std::move(board)) {
+    if (board_ != nullptr) board_->opened();
     set_option(socket_->descriptor(), IPPROTO_TCP, TCP_NODELAY, 1);
   }
-  ~KernelStream() override { socket_->close(); }
+  ~KernelStream() override {
+    socket_->close();
+    if (board_ != nullptr) board_->closed();
+  }
 
   Result<size_t> read(Call& call, std::span<char> into) override {
     const std::shared_ptr<Socket> socket = socket_;
@@ -175,18 +182,20 @@ class KernelStream : public Stream {
  private:
   std::shared_ptr<Socket> socket_;
   std::string peer_;
+  std::shared_ptr<LoadBoard> board_;
   Turns turns_;
 };
 
 class KernelListener : public Listener {
  public:
   KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller,
-                 Counter& refused, Log& log)
+                 Counter& refused, Log& log, std::shared_ptr<LoadBoard> board = nullptr)
       : socket_(std::move(socket)),
         address_(std::move(address)),
         poller_(poller),
         refused_(refused),
-        log_(log) {}
+        log_(log),
+        board_(std::move(board)) {}
   ~KernelListener() override {
     socket_->close();
     if (spare_ >= 0) ::close(spare_);
@@ -196,6 +205,7 @@ class KernelListener : public Listener {
     const std::shared_ptr<Socket> socket = socket_;
     TRY(turns_.take(*socket));
     for (;;) {
+      if (board_ != nullptr) TRY(let_others_first(*socket, call));
       Address peer;
       peer.bytes = sizeof(peer.storage);
       const int number =
@@ -203,7 +213,7 @@ class KernelListener : public Listener {
       if (number >= 0) {
         auto accepted = std::make_shared<Socket>(poller_, number);
         if (accepted->watch())
-          return std::unique_ptr<Stream>(new KernelStream(std::move(accepted), to_text(peer)));
+          return std::unique_ptr<Stream>(new KernelStream(std::move(accepted), to_text(peer), board_));
         TRY(out_of_resources(*socket, call, ENOSPC));
       } else if (would_block(errno)) {
         TRY(socket->wait_readable(call.deadline));
@@ -237,6 +247,16 @@ class KernelListener : public Listener {
     if (one >= 0) ::close(one);
     spare_ = open_spare();
   }
+  // All workers are woken by a connection; who has the fewest takes it. Nobody waits longer than for k_hesitation, so no
+  // connection rests on another worker being awake.
+  Status let_others_first(Socket& socket, Call& call) {
+    if (!board_->others_have_fewer()) return {};
+    pollfd one{.fd = socket.descriptor(), .events = POLLIN, .revents = 0};
+    if (::poll(&one, 1, 0) != 1) return {};
+    const Time end = after(Scheduler::current().now(), k_hesitation);
+    const Status status = socket.pause(std::min(end, call.deadline));
+    return status.code() == Code::deadline && end < call.deadline ? Status() : status;
+  }
   static int open_spare() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
 
   Status out_of_resources(Socket& socket, Call& call, int error) {
@@ -257,6 +277,7 @@ class KernelListener : public Listener {
   EpollPoller& poller_;
   Counter& refused_;
   Log& log_;
+  std::shared_ptr<LoadBoard> board_;
   Time log_again_ = Time::min();
   int spare_ = open_spare();
   Turns turns_;
@@ -273,14 +294,25 @@ bool connected_to_itself(int descriptor) {
 
 }  // namespace
 
-KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log)
+KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log, Inherited inherited)
     : poller_(poller),
       accepts_refused_(counters.counter(
           "hongyan_net_accepts_refused",
           "Attempts to accept a connection that failed for want of descriptors or memory")),
-      log_(log) {}
+      log_(log),
+      inherited_(std::move(inherited)) {}
 
 Result<std::unique_ptr<Listener>> KernelNetwork::listen(const std::string& text) {
+  if (const auto found = inherited_.listeners.find(text); found != inherited_.listeners.end()) {
+    auto socket = std::make_shared<Socket>(poller_, found->second);
+    inherited_.listeners.erase(found);
+    if (!socket->watch()) return network_error(ENOSPC, text);
+    Address own;
+    own.bytes = sizeof(own.storage);
+    if (getsockname(socket->descriptor(), own.get(), &own.bytes) != 0) return network_error(errno, text);
+    return std::unique_ptr<Listener>(new KernelListener(std::move(socket), to_text(own), poller_, accepts_refused_, log_,
+                                                        inherited_.board));
+  }
   Address address = TRY(parse_address(text));
   const int number =
       ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

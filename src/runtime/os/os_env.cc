@@ -101,7 +101,7 @@ class OsEnv : public Env {
   EpollPoller poller_;
   Scheduler scheduler_{poller_};
   StallDetector stall_detector_{scheduler_, counters_, log_};
-  KernelNetwork network_{poller_, counters_, log_};
+  KernelNetwork network_{poller_, counters_, log_, std::move(options_.inherited)};
   KernelDisk disk_;
   std::unique_ptr<KernelReadiness> readiness_;
   std::unique_ptr<Lane> pool_;

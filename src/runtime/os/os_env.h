@@ -7,12 +7,14 @@
 #include <string>
 
 #include "runtime/env/env.h"
+#include "runtime/os/inherited.h"
 
 namespace hongyan::runtime {
 
 struct OsEnvOptions {
   int pool_threads = 2;
   std::string log_path;  // Empty: stderr.
+  Inherited inherited = {};  // A worker's (worker_master.h).
 };
 
 // The scheduler of the Env runs on the thread that calls env->scheduler().run().
