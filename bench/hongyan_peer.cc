@@ -63,29 +63,6 @@ class Counting : public rpc::Observer {
   uint64_t last_span_ = 0;
 };
 
-// Looks at every call as a controller of queueing time does, and lets it in.
-class Watching : public rpc::Admission {
- public:
-  Verdict ask(const rpc::Arrival& arrival) override {
-    if (arrival.priority.business > 200 + level_) return {Code::overloaded, "below the level"};
-    return {};
-  }
-  uint32_t level() const override { return level_; }
-  void started(const rpc::MethodInfo&, runtime::Duration waited) override {
-    sum_ += waited;
-    if (++count_ < 2000) return;
-    level_ = sum_ / count_ > 20ms ? 1 : 0;
-    sum_ = {};
-    count_ = 0;
-  }
-  void ended(const rpc::MethodInfo&, runtime::Duration, Code) override {}
-
- private:
-  runtime::Duration sum_{};
-  int count_ = 0;
-  uint32_t level_ = 0;
-};
-
 // One caller after the other, for as long as it counts.
 void call_on(Env& env, rpc::Channel& channel, const Load& load, Meter& meter) {
   EchoClient client(channel);
@@ -163,12 +140,11 @@ int serve_hongyan(bool bare, size_t connections_max) {
   env->log().set_level(runtime::LogLevel::error);
   EchoServer echo;
   Counting counting(env->counters());
-  Watching watching;
   rpc::ServerOptions options;
   options.connections_max = connections_max;
+  options.overload_control = !bare;
   if (!bare) {
     options.observer = &counting;
-    options.admission = &watching;
     options.limit = {.automatic = true, .fixed = 2000};
   }
   rpc::Server server(*env, connections_max > 4096 ? "0.0.0.0:0" : "127.0.0.1:0", {{&echo, nullptr}}, options);

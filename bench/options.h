@@ -27,6 +27,8 @@ Status bench_sync(Env& env, const Options& options, Report& report);
 // Frames, HTTP, and what an idle connection costs. Server and load generator are children, on a processor each.
 Status bench_rpc(Env& env, const Options& options, Report& report);
 Status bench_http(Env& env, const Options& options, Report& report);
+// Three times what a server can do.
+Status bench_overload(Env& env, const Options& options, Report& report);
 Status bench_connections(Env& env, const Options& options, Report& report);
 
 }  // namespace hongyan::bench

@@ -118,6 +118,10 @@ Status bench_rpc(Env&, const Options& options, Report& report) {
 int run_peer(const std::string& role, int port) {
   if (role == "serve") return serve_hongyan(false, 4096);
   if (role == "serve-many") return serve_hongyan(false, 1'000'000);
+  if (role == "serve-level") return serve_overload("level");
+  if (role == "serve-chance") return serve_overload("chance");
+  if (role == "serve-nobody") return serve_overload("nobody");
+  if (role == "load-overload") return load_overload(port);
   if (role == "serve-raw") return serve_raw();
   if (role == "load") return load_hongyan(port);
   if (role == "load-raw") return load_bytes(port, false);

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "rpc/local_channel.h"
+#include "rpc/overload/level.h"
 #include "rpc/testing/echo.rpc.pb.h"
 
 namespace hongyan::rpc {
@@ -102,6 +103,25 @@ class GuardTest : public ::testing::Test {
   EchoClient client_{channel_};
   int handled_ = 0;
 };
+
+TEST_F(GuardTest, a_priority_is_believed_only_under_a_good_signature) {
+  const runtime::Priority best{.business = 20, .user = 3};
+  const runtime::Priority wanted{.business = 10, .user = 0};
+  const auto level = [&](std::string_view ticket) { return level_of(guard_.priority(ticket, wanted)); };
+  const std::string good = make_call_ticket(audiences_, person(k_alice), best);
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(level(good), level_of(best));
+  EXPECT_EQ(level(""), level_of(k_priority_lowest));
+  EXPECT_EQ(level(make_call_ticket(audiences_, person(k_alice))), level_of(k_priority_lowest));
+  EXPECT_EQ(level(make_call_ticket({{"inbox", ring(3)}}, person(k_alice), best)), level_of(k_priority_lowest));
+  EXPECT_EQ(level(make_service_ticket(audiences_, "notify", k_now + 60'000)), level_of(wanted));
+  for (size_t bit = 0; bit < 45 * 8; ++bit) {  // Identity and priority: all that is signed.
+    std::string bad = good;
+    bad[bit / 8] = static_cast<char>(bad[bit / 8] ^ 1 << bit % 8);
+    EXPECT_EQ(level(bad), level_of(k_priority_lowest)) << "bit " << bit;
+  }
+  env_.now_ms += 60'000;
+  EXPECT_EQ(level(good), level_of(k_priority_lowest));
+}
 
 TEST_F(GuardTest, every_method_with_a_policy_refuses_a_call_that_proves_nothing) {
   Identity stale = person(k_alice);

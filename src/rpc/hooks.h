@@ -17,7 +17,7 @@ namespace hongyan::rpc {
 // A call as the server sees it before anything is allocated for it. Views end with the function that is given them.
 struct Arrival {
   const MethodInfo& method;
-  runtime::Priority priority;
+  runtime::Priority priority;                  // Within what its ticket allows (Interceptor::priority).
   std::string_view ticket;                     // Unchecked.
   uint64_t routing_key = 0;
   std::optional<runtime::Duration> remaining;  // None: for ever.
@@ -39,6 +39,8 @@ class Admission {
   // Every call that was let in: how long it had waited when its handler started, and how it ended.
   virtual void started(const MethodInfo& method, runtime::Duration queue_wait) = 0;
   virtual void ended(const MethodInfo& method, runtime::Duration took, Code code) = 0;
+  // A call that nobody waited for any more when it could have started.
+  virtual void late(const Arrival&) {}
 };
 
 // One call from its arrival to its answer. Refused calls have started == ended.

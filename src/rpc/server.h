@@ -31,6 +31,7 @@
 
 #include "rpc/concurrency_limit.h"
 #include "rpc/hooks.h"
+#include "rpc/overload/dagor.h"
 #include "rpc/service.h"
 #include "runtime/coro/sync.h"
 #include "runtime/env/env.h"
@@ -51,9 +52,11 @@ struct ServerOptions {
   // Calls of one method at a time, by full name ("hongyan.internal.Inbox.Append"); others have `limit`.
   ConcurrencyLimit::Options limit = {};
   std::map<std::string, ConcurrencyLimit::Options, std::less<>> limits = {};
-  // None of these is owned; null: none.
+  // None of these is owned. Without an admission the server has its own: overload control as in admission.h.
   Admission* admission = nullptr;
-  Observer* observer = nullptr;
+  bool overload_control = true;  // False: everything is admitted, unless an admission is given.
+  DagorOptions overload = {};
+  Observer* observer = nullptr;  // Null: none.
   PageHandler* pages = nullptr;
   // False: frames only.
   bool http = true;

@@ -215,7 +215,7 @@ bool ServerConnection::take(const Frame& frame) {
   call.trace = frame.trace;
   call.priority = frame.priority;
   call.routing_key = frame.routing_key;
-  const Asked asked{.target = *target, .id = frame.call_id, .call = std::move(call), .ticket = frame.text,
+  Asked asked{.target = *target, .id = frame.call_id, .call = std::move(call), .ticket = frame.text,
                     .body = frame.body, .remaining = frame.remaining};
   const Refusal refusal = start_call(asked);
   if (refusal.code == Code::ok) return true;
@@ -241,21 +241,26 @@ void ServerConnection::put_answer(uint64_t id, Code code, std::string_view detai
   added();
 }
 
-ServerConnection::Refusal ServerConnection::start_call(const Asked& asked) {
+ServerConnection::Refusal ServerConnection::start_call(Asked& asked) {
   ServerState& server = server_;
   const MethodInfo& method = *asked.target.method;
+  Admission* const admission = server.options.admission;
+  Interceptor* const interceptor = asked.target.served.interceptor;
+  asked.call.priority = interceptor == nullptr ? claimed_priority(asked.ticket, asked.call.priority)
+                                               : interceptor->priority(asked.ticket, asked.call.priority);
+  const Arrival arrival{.method = method, .priority = asked.call.priority, .ticket = asked.ticket,
+                        .routing_key = asked.call.routing_key, .remaining = asked.remaining, .arrived = arrived_,
+                        .now = server.clock};
   if ((asked.remaining && *asked.remaining <= 0s) || server.clock >= asked.call.deadline) {
+    if (admission != nullptr) admission->late(arrival);
     return {.code = Code::deadline, .why = "late before it started"};
   }
   if (in_flight_ >= server.options.in_flight_max || in_flight_bytes_ + asked.body.size() > k_in_flight_bytes_max) {
     return {.code = Code::overloaded, .why = "too many calls in flight on this connection"};
   }
   if (!asked.target.limit.enter()) return {.code = Code::overloaded, .why = "too many calls of this method at a time"};
-  if (server.options.admission != nullptr) {
-    const auto verdict = server.options.admission->ask({.method = method, .priority = asked.call.priority,
-                                                        .ticket = asked.ticket, .routing_key = asked.call.routing_key,
-                                                        .remaining = asked.remaining, .arrived = arrived_,
-                                                        .now = server.clock});
+  if (admission != nullptr) {
+    const auto verdict = admission->ask(arrival);
     if (verdict.code != Code::ok) {
       asked.target.limit.abandon();
       return {.code = verdict.code, .why = verdict.why};
@@ -271,9 +276,9 @@ ServerConnection::Refusal ServerConnection::start_call(const Asked& asked) {
   if (!parsed.ok()) {
     server.give_back(std::move(one));
     asked.target.limit.abandon();
-    if (server.options.admission != nullptr) {  // It was let in.
-      server.options.admission->started(method, server.clock - arrived_);
-      server.options.admission->ended(method, {}, parsed.code());
+    if (admission != nullptr) {  // It was let in.
+      admission->started(method, server.clock - arrived_);
+      admission->ended(method, {}, parsed.code());
     }
     return {.code = parsed.code(), .owned = parsed.detail()};
   }

@@ -65,7 +65,7 @@ class ServerConnection : private runtime::StreamWatcher, private runtime::TurnSt
     bool http = false;
     std::optional<runtime::Duration> remaining;
   };
-  Refusal start_call(const Asked& asked);
+  Refusal start_call(Asked& asked);
   void refused(const Asked& asked, const Refusal& refusal);
   void handle(ServerCall& one);
   void finish(ServerCall& one, const Status& status);

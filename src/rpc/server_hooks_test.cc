@@ -31,12 +31,13 @@ class Gate : public Admission {
     if (arrival.priority.business > 100) return {Code::overloaded, "not today"};
     return {};
   }
-  uint32_t level() const override { return 77; }
+  uint32_t level() const override { return says; }
   void started(const MethodInfo&, runtime::Duration queue_wait) override {
     ++begun;
     longest_wait = std::max(longest_wait, queue_wait);
   }
   void ended(const MethodInfo&, runtime::Duration, Code code) override { ++codes[code]; }
+  uint32_t says = k_level_open;
   int asked = 0, begun = 0;
   runtime::Duration longest_wait{};
   std::string last_ticket;
@@ -98,14 +99,18 @@ class ServerHooksTest : public ::testing::Test {
   }
   Code open(const std::string& body, uint8_t business = 50) {
     Call call = env_.call();
-    call.priority.business = business;
+    call.priority = {.business = business, .user = static_cast<uint8_t>(asked_++ * 37 % 128)};
     call.routing_key = 5;
-    call.ticket = std::make_shared<const std::string>("ticket");
+    call.ticket = std::make_shared<const std::string>(ticket_);
     EchoRequest request;
     request.set_body(body);
     return EchoClient(*channel_).open(call, request).code();
   }
 
+  const KeyRing ring_{{{.id = 1, .bytes = std::string(32, 'k')}}};
+  const Identity alice_{.uin = 7, .device = "d", .epoch = 1, .feature_level = 2, .expires_ms = 1000};
+  std::string ticket_ = make_service_ticket({{"echo", ring_}}, "notify", 1000);
+  int asked_ = 0;
   runtime::TestEnv env_;
   EchoFake fake_;
   Call seen_;
@@ -115,6 +120,7 @@ class ServerHooksTest : public ::testing::Test {
 
 TEST_F(ServerHooksTest, admission_is_asked_before_the_handler_and_its_level_travels_in_every_answer) {
   Gate gate;
+  gate.says = 77;
   Heard heard;
   run({.admission = &gate}, {.levels = &heard}, [&] {
     EXPECT_EQ(open("x"), Code::ok);
@@ -122,10 +128,65 @@ TEST_F(ServerHooksTest, admission_is_asked_before_the_handler_and_its_level_trav
     EXPECT_EQ(gate.asked, 2);
     EXPECT_EQ(gate.begun, 1);
     EXPECT_EQ(gate.codes[Code::ok], 1);
-    EXPECT_EQ(gate.last_ticket, "ticket");
+    EXPECT_EQ(gate.last_ticket, ticket_);
     EXPECT_EQ(gate.last_key, 5u);
     EXPECT_EQ(seen_.routing_key, 5u);
     EXPECT_EQ(heard.levels, (std::vector<uint32_t>{77, 77}));
+  });
+}
+
+TEST_F(ServerHooksTest, a_call_has_no_better_priority_than_its_ticket_allows) {
+  Gate gate;
+  run({.admission = &gate}, {}, [&] {
+    ticket_ = make_call_ticket({{"echo", ring_}}, alice_, runtime::Priority{.business = 60, .user = 90});
+    EXPECT_EQ(open("x", 20), Code::ok);
+    EXPECT_EQ(seen_.priority.business, 60);
+    EXPECT_EQ(seen_.priority.user, 90);
+    EXPECT_EQ(open("x", 61), Code::ok);  // It may ask for less.
+    EXPECT_EQ(seen_.priority.business, 61);
+    ticket_ = make_call_ticket({{"echo", ring_}}, alice_);
+    EXPECT_EQ(open("x", 20), Code::overloaded);  // Nobody vouched for any.
+    ticket_ = "nonsense";
+    EXPECT_EQ(open("x", 20), Code::overloaded);
+  });
+}
+
+// A call takes 5 ms of the loop, and 40 come at once, again and again: one in four is important.
+TEST_F(ServerHooksTest, an_overloaded_server_refuses_the_less_important_and_its_callers_keep_them_back) {
+  fake_.on_open = [&](Call&, const EchoRequest&) -> Result<EchoReply> {
+    env_.advance(5ms);
+    return EchoReply();
+  };
+  run({}, {}, [&] {
+    std::map<int, std::map<Code, int>> codes;
+    for (int round = 0; round < 40; ++round) {
+      codes.clear();
+      Nursery callers(env_.scheduler());
+      for (int i = 0; i < 40; ++i) {
+        callers.spawn("caller", [&, business = i % 4 == 0 ? 20 : 90] { ++codes[business][open("x", static_cast<uint8_t>(business))]; });
+      }
+      Call call = env_.call();
+      ASSERT_TRUE(callers.join(call).ok());
+    }
+    EXPECT_EQ(codes[20][Code::ok], 10);
+    EXPECT_GT(codes[90][Code::overloaded], 15);
+    EXPECT_GT(channel_->level().kept_back(), 100u);
+  });
+}
+
+// Nobody's own word makes a server's callers stay away for long.
+TEST_F(ServerHooksTest, a_server_that_says_it_takes_nothing_is_believed_for_a_second) {
+  Gate gate;
+  gate.says = 77;  // All of these are less important.
+  run({.admission = &gate}, {}, [&] {
+    EXPECT_EQ(open("x"), Code::ok);
+    EXPECT_EQ(open("x"), Code::ok);  // Asks.
+    EXPECT_EQ(open("x"), Code::overloaded);
+    EXPECT_EQ(gate.asked, 2);
+    Call call;
+    ASSERT_TRUE(runtime::sleep(call, 1s).ok());
+    EXPECT_EQ(open("x"), Code::ok);
+    EXPECT_EQ(gate.asked, 3);
   });
 }
 

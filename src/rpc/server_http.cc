@@ -195,7 +195,7 @@ void HttpConversation::begin_call(ServerTarget& target, const HttpRequest& reque
     if (!bytes || bytes->size() > k_ticket_bytes_max) return put_error(401, Code::unauthenticated, "Hongyan-Ticket is no ticket");
     ticket = std::move(*bytes);
   }
-  const ServerConnection::Asked asked{.target = target, .id = 0, .call = *call, .ticket = ticket, .body = request.body,
+  ServerConnection::Asked asked{.target = target, .id = 0, .call = *call, .ticket = ticket, .body = request.body,
                                       .json = form == Form::json, .http = true, .remaining = remaining};
   const auto refusal = connection_.start_call(asked);
   if (refusal.code == Code::ok) return;

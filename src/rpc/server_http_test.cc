@@ -190,13 +190,15 @@ TEST_F(ServerHttpTest, fields_become_the_call) {
   run([&](const std::string& address) {
     Browser browser(env_, address);
     const auto start = env_.now();
-    ASSERT_EQ(browser.ask(post(k_open, "{}", "Hongyan-Timeout-Ms: 1500\r\nHongyan-Ticket: " + to_base64("a ticket") +
+    const KeyRing ring({{.id = 1, .bytes = std::string(32, 'k')}});
+    const std::string ticket = make_service_ticket({{"echo", ring}}, "notify", 1000);
+    ASSERT_EQ(browser.ask(post(k_open, "{}", "Hongyan-Timeout-Ms: 1500\r\nHongyan-Ticket: " + to_base64(ticket) +
                                                  "\r\nHongyan-Priority: 9/100\r\nHongyan-Routing-Key: 77\r\n"
                                                  "traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n"))
                   .status,
               200);
     EXPECT_EQ(seen_.deadline - start, 1500ms);
-    EXPECT_EQ(*seen_.ticket, "a ticket");
+    EXPECT_EQ(*seen_.ticket, ticket);
     EXPECT_EQ(seen_.priority.business, 9);
     EXPECT_EQ(seen_.priority.user, 100);
     EXPECT_EQ(seen_.routing_key, 77u);

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/check.h"
+#include "rpc/admission.h"
 #include "rpc/server_connection.h"
 
 namespace hongyan::rpc {
@@ -19,6 +20,10 @@ constexpr size_t k_spare_bytes_max = 16 * 1024;
 ServerState::ServerState(Env& its_env, ServerOptions its_options)
     : env(its_env), scheduler(its_env.scheduler()), options(std::move(its_options)) {
   in_flight_ring.next = in_flight_ring.previous = &in_flight_ring;
+  if (options.admission == nullptr && options.overload_control) {
+    own_admission = std::make_unique<DagorAdmission>(env, options.overload);
+    options.admission = own_admission.get();
+  }
   scratch = std::make_unique_for_overwrite<char[]>(k_scratch_bytes);
   index();
 }

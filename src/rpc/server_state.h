@@ -46,6 +46,7 @@ struct ServerState {
   Env& env;
   runtime::Scheduler& scheduler;
   ServerOptions options;
+  std::unique_ptr<Admission> own_admission;
   bool closing = false;
 
   // Methods by id and by path.

@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
+#include "rpc/ticket.h"
 #include "runtime/call.h"
 
 namespace hongyan::rpc {
@@ -66,7 +67,9 @@ class Interceptor {
   virtual ~Interceptor() = default;
   // The priority that a call has, which comes with `ticket` (empty: none) and asks for `asked`. Before there is a
   // message or a coroutine: cheap. This one believes what the ticket says; a guard that has the key checks it.
-  virtual runtime::Priority priority(std::string_view ticket, runtime::Priority asked);
+  virtual runtime::Priority priority(std::string_view ticket, runtime::Priority asked) {
+    return claimed_priority(ticket, asked);
+  }
   virtual Status before(Call& call, const MethodInfo& method, const Message& request) = 0;
 };
 

@@ -315,7 +315,10 @@ bool TcpChannel::Connection::take(const Frame& frame) {
 }
 
 void TcpChannel::Connection::finish_answered(const Frame& frame) {
-  if (frame.level && channel_.options_.levels != nullptr) channel_.options_.levels->on_level(*frame.level);
+  if (frame.level) {
+    channel_.level_.heard(*frame.level, scheduler_.now());
+    if (channel_.options_.levels != nullptr) channel_.options_.levels->on_level(*frame.level);
+  }
   const size_t index = frame.call_id & k_slot_mask;
   if (index >= slots_.size() || slots_[index].id != frame.call_id || slots_[index].pending == nullptr) {
     return;  // Nobody waits any more, or nobody ever asked.
@@ -391,11 +394,19 @@ Status TcpChannel::attempt(Call& call, const MethodInfo& method, const Message& 
                       : Status(Code::unavailable, "no connection to " + address_);
 }
 
+bool TcpChannel::kept_back(const Call& call) {
+  const runtime::Time now = env_.now();
+  if (level_.level(now) == k_level_open) return false;
+  const std::string_view ticket = call.ticket == nullptr ? std::string_view() : std::string_view(*call.ticket);
+  return !level_.may_leave(claimed_priority(ticket, call.priority), now);  // As the server will see it.
+}
+
 Status TcpChannel::call(Call& call, const MethodInfo& method, const Message& request, Message& response) {
   if (request.ByteSizeLong() > k_frame_body_bytes_max) return Status(Code::too_large, "the request is too large");
   if (call.ticket != nullptr && call.ticket->size() > k_ticket_bytes_max) {
     return Status(Code::unauthenticated, "the ticket is too long");
   }
+  if (options_.honour_level && kept_back(call)) return Status(Code::overloaded, address_ + " is overloaded");
   ++callers_;
   Pending first;
   Status status = attempt(call, method, request, response, first);

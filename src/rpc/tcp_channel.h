@@ -9,6 +9,9 @@
 // idempotent. A server that can't be reached is tried again with growing pauses; calls in a pause fail at once.
 // Remaining time is computed as the request is written; one that nobody waits for any more is not written.
 //
+// A server says with every answer which calls it takes (overload/level.h); those that it would refuse do not leave:
+// Code::overloaded at once, save a few that ask again (overload/instance_level.h).
+//
 // Calls of one turn of the loop leave in one write. An answer is parsed where it was read, into its caller's message,
 // and wakes the caller; no lookup by key, no allocation per call.
 //
@@ -19,6 +22,7 @@
 #include <string>
 
 #include "rpc/output_buffer.h"
+#include "rpc/overload/instance_level.h"
 #include "rpc/service.h"
 #include "runtime/coro/sync.h"
 #include "runtime/env/env.h"
@@ -37,6 +41,7 @@ struct ChannelOptions {
   runtime::Duration connect_time = std::chrono::seconds(5);
   std::shared_ptr<runtime::TlsClient> tls = nullptr;  // Null: plain.
   LevelListener* levels = nullptr;                    // Outlives the channel.
+  bool honour_level = true;                           // False: calls that the server would refuse are sent all the same.
 };
 
 class TcpChannel : public Channel {
@@ -50,10 +55,12 @@ class TcpChannel : public Channel {
   const std::string& address() const { return address_; }
   bool connected() const;
   size_t in_flight() const { return callers_; }
+  const InstanceLevel& level() const { return level_; }
 
  private:
   struct Pending;
   class Connection;
+  bool kept_back(const Call& call);
   Status attempt(Call& call, const MethodInfo& method, const Message& request, Message& response, Pending& pending);
   void lost(Connection& connection);
 
@@ -64,6 +71,7 @@ class TcpChannel : public Channel {
   std::shared_ptr<Connection> current_;   // New calls go here; null: the next call connects.
   runtime::Time not_before_{};            // No attempt to connect earlier.
   runtime::Duration pause_{};             // The last one.
+  InstanceLevel level_;
   bool closed_ = false;
   size_t callers_ = 0;
   runtime::WaitList no_callers_;

@@ -313,6 +313,12 @@ Status check_call_ticket_time(const Caller& caller, int64_t now_ms) {
   return check_lifetime(caller.expires_ms, now_ms, k_call_ticket_ms_max);
 }
 
+runtime::Priority claimed_priority(std::string_view ticket, runtime::Priority asked) {
+  if (ticket.empty()) return k_priority_lowest;
+  const Result<ParsedCall> parsed = parse_call(ticket);
+  return parsed.ok() ? priority_within(parsed->caller, asked) : k_priority_lowest;
+}
+
 std::string make_grant(const KeyRing& issuer, const Grant& grant) {
   if (grant.issuer.size() > k_name_bytes_max || grant.right.size() > k_name_bytes_max) return {};
   if (!grant.job && (grant.actor == 0 || grant.expires_ms < 0)) return {};

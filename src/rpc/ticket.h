@@ -84,6 +84,8 @@ struct Caller {
 // What a call may claim that comes with such a ticket: of a person no better than the ticket says, the lowest when it
 // says nothing; a service says itself how important its work is.
 runtime::Priority priority_within(const Caller& caller, runtime::Priority asked);
+// The same of a ticket that nobody here can check; empty: no ticket, the lowest.
+runtime::Priority claimed_priority(std::string_view ticket, runtime::Priority asked);
 Result<Caller> caller_of(const Call& call);  // Code::unauthenticated without a ticket.
 Result<Caller> parse_call_ticket(std::string_view ticket);  // Unchecked too.
 Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, std::string_view ticket, int64_t now_ms);

@@ -64,6 +64,13 @@ std::vector<KindOfTicket> kinds() {
          return make_call_ticket({{"inbox", keys}}, identity);
        },
        check_call},
+      {"prioritised call",
+       [](const KeyRing& keys, int64_t expires) {
+         Identity identity = alice();
+         identity.expires_ms = expires;
+         return make_call_ticket({{"inbox", keys}}, identity, runtime::Priority{.business = 20, .user = 77});
+       },
+       check_call},
       {"service",
        [](const KeyRing& keys, int64_t expires) { return make_service_ticket({{"inbox", keys}}, "notify", expires); },
        check_call},

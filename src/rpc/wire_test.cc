@@ -279,11 +279,13 @@ TEST_F(WireTest, the_call_arrives_as_it_left) {
     };
     serve();
     Call call = background_call(env_, 5s);
-    call.ticket = std::make_shared<const std::string>("a ticket");
+    const KeyRing ring({{.id = 1, .bytes = std::string(32, 'k')}});
+    const std::string ticket = make_service_ticket({{"echo", ring}}, "notify", env_.utc_ms() + 1000);
+    call.ticket = std::make_shared<const std::string>(ticket);
     call.trace = {.id = 77, .parent = 78};
     call.priority = {.business = 9, .user = 100};
     ASSERT_TRUE(EchoClient(*channel_).own(call, {}).ok());
-    EXPECT_EQ(*seen.ticket, "a ticket");
+    EXPECT_EQ(*seen.ticket, ticket);
     EXPECT_EQ(seen.trace.id, 77u);
     EXPECT_EQ(seen.trace.parent, 78u);
     EXPECT_EQ(seen.priority.business, 9);
@@ -293,6 +295,7 @@ TEST_F(WireTest, the_call_arrives_as_it_left) {
     ASSERT_TRUE(EchoClient(*channel_).own(for_ever, {}).ok());
     EXPECT_EQ(seen.deadline, runtime::k_never);
     EXPECT_EQ(seen.ticket, nullptr);
+    EXPECT_EQ(seen.priority.business, 255);  // Nobody vouches for any.
   });
 }
 

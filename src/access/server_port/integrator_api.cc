@@ -327,7 +327,8 @@ Call IntegratorApi::as_user(const Call& call, uint64_t uin) const {
   Call own = call;
   own.ticket = std::make_shared<const std::string>(rpc::make_call_ticket(
       deps_.audiences, {.uin = uin, .device = std::string(k_device), .epoch = 0, .feature_level = k_feature_level,
-                        .expires_ms = env_.utc_ms() + rpc::k_call_ticket_ms_max}));
+                        .expires_ms = env_.utc_ms() + rpc::k_call_ticket_ms_max},
+      call.priority));
   return own;
 }
 

@@ -16,11 +16,13 @@ using runtime::Time;
 namespace {
 
 constexpr size_t k_debug_bytes_max = 256;
-constexpr int64_t k_user_levels = 128;
 constexpr int64_t k_hour_ms = 3600 * 1000;
 constexpr int64_t k_ticket_again_ms = 1000;
 constexpr uint32_t k_retry_later_ms = 1000;
 constexpr uint32_t k_class_retry_later = 2;
+// Whoever is refused comes back spread over this time, or all of them would come back at once.
+constexpr uint64_t k_retry_spread_ms = 2000;
+constexpr size_t k_minted_max = 8;  // There are about as many business priorities.
 
 rpc::Message& base_field(rpc::Message& message, const google::protobuf::Descriptor* wanted) {
   const auto* field = message.GetDescriptor()->FindFieldByNumber(1);
@@ -41,12 +43,6 @@ runtime::Trace trace_of(std::string_view traceparent) {
     return value;
   };
   return {.id = hex(19), .parent = hex(36)};
-}
-
-// Which of 128 users' levels someone is on: shuffled every hour, so that shedding is nobody's fate for long.
-uint8_t user_level(uint64_t uin, int64_t utc_ms) {
-  const std::string key = std::to_string(uin);
-  return static_cast<uint8_t>(stable_hash(key, static_cast<uint64_t>(utc_ms / k_hour_ms)) % k_user_levels);
 }
 
 }  // namespace
@@ -98,9 +94,11 @@ Entry::Entry(Env& env, EntryDeps deps, EntryConfig config)
       renewed_(config.devices_max),
       per_device_(config.per_device, config.devices_max),
       per_address_(config.per_address, config.devices_max),
+      dagor_(config.overload),
       requests_(env.counters().counter("hongyan_entry_requests", "Client commands taken")),
       refused_tickets_(env.counters().counter("hongyan_entry_refused_tickets", "Client commands without a good ticket")),
       limited_(env.counters().counter("hongyan_entry_rate_limited", "Client commands over their rate")),
+      overloaded_(env.counters().counter("hongyan_entry_overloaded", "Client commands refused because the server was overloaded")),
       foreign_codes_(env.counters().counter("hongyan_entry_foreign_codes", "Answers whose code is not in the table")),
       renewals_(env.counters().counter("hongyan_entry_renewals", "Client tickets renewed")) {
   for (const auto& [id, command] : deps_.commands.all()) {
@@ -122,6 +120,7 @@ void Entry::handle(Call& call, const rpc::ServedCommand& command, rpc::Message& 
 void Entry::handle(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
                    rpc::Message& response, Duration limit, const Work& work) {
   requests_.add(1);
+  measure_queue();
   Duration retry_after{};
   Result<Admitted> admitted = admit(call, method, base_of_request(request), origin, limit, retry_after);
   if (!admitted.ok()) {
@@ -141,6 +140,38 @@ void Entry::refuse(const Status& status, rpc::Message& response) {
   fill(status, {}, base_of_response(response));
 }
 
+// How long who is ready has to wait for the loop: by standing in its queue, one request for all that come meanwhile.
+void Entry::measure_queue() {
+  if (measuring_ || !config_.overload_control) return;
+  measuring_ = true;
+  runtime::Scheduler& scheduler = env_.scheduler();
+  const Time start = scheduler.read_clock();
+  scheduler.yield();
+  queue_wait_ = scheduler.read_clock() - start;
+  measuring_ = false;
+}
+
+Status Entry::take(runtime::Priority priority, Duration& retry_after) {
+  if (!config_.overload_control) return {};
+  const Time now = env_.now();
+  const bool taken = dagor_.admit(priority, queue_wait_, now);
+  dagor_.waited(queue_wait_, now);
+  if (taken) return {};
+  overloaded_.add(1);
+  retry_after = std::chrono::milliseconds(k_retry_later_ms + env_.random_u64() % k_retry_spread_ms);
+  return Status(Code::overloaded, "the server is overloaded");
+}
+
+// Shuffled every hour, so that being refused is nobody's fate for long; by a secret, so that nobody chooses a level.
+uint8_t Entry::user_level(std::string_view who) {
+  const int64_t hour = env_.utc_ms() / k_hour_ms;
+  if (hour != shuffled_hour_) {
+    shuffled_hour_ = hour;
+    shuffle_ = stable_hash(deps_.client_tickets.sign("user levels", std::to_string(hour)));
+  }
+  return static_cast<uint8_t>(stable_hash(who, shuffle_) % rpc::k_user_levels);
+}
+
 Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, client::BaseRequest& base,
                                      const Origin& origin, Duration limit, Duration& retry_after) {
   const Time now = env_.now();
@@ -155,6 +186,8 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
       limited_.add(1);
       return Status(Code::rate_limited, "too many anonymous requests from this address");
     }
+    admitted.call.priority.user = user_level(address_group(origin.address));
+    TRY(take(admitted.call.priority, retry_after));
     admitted.call = anonymous_.as_self(admitted.call);
     base.clear_ticket();
     if (!is_loopback(origin.address)) base.set_peer_address(address_group(origin.address));
@@ -162,8 +195,7 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
   }
   Result<rpc::Identity> identity = identify(admitted.call, base, origin, retry_after);
   if (!identity.ok()) return identity.status();
-  admitted.call.priority.user = user_level(identity->uin, env_.utc_ms());
-  admitted.call.ticket = call_ticket(*identity);
+  admitted.call.ticket = call_ticket(*identity, admitted.call.priority);
   base.clear_ticket();  // It is a password until it expires: logic needs none.
   base.set_device_id(identity->device);
   base.set_device_epoch(identity->epoch);
@@ -198,6 +230,8 @@ Result<rpc::Identity> Entry::identify(Call& call, const client::BaseRequest& bas
     limited_.add(1);
     return Status(Code::rate_limited, "too many requests from this device");
   }
+  call.priority.user = user_level(std::to_string(identity.uin));
+  TRY(take(call.priority, retry_after));
   if (Status status = check_epoch(call, identity); !status.ok()) {
     return status.code() == model::as_code(ErrorCode::old_epoch) ? refused(status) : status;
   }
@@ -223,9 +257,7 @@ Result<Entry::Known> Entry::ask_epoch(Call& call, const rpc::Identity& identity)
   const Known known{.epoch = answer.epoch(),
                     .open = answer.open(),
                     .until = runtime::after(env_.now(), config_.epoch_trust),
-                    .ticket = nullptr,
-                    .ticket_of = {},
-                    .minted_ms = 0};
+                    .minted = {}};
   epochs_.put({identity.uin, identity.device}, known);
   return known;
 }
@@ -245,7 +277,7 @@ void Entry::renew(const Admitted& admitted, const Origin& origin, client::BaseRe
   if (last != nullptr && env_.now() < runtime::after(*last, config_.renew_again)) return;
   renewed_.put(key, env_.now());
   Call call = runtime::background_call(env_, std::chrono::seconds(2));
-  call.ticket = call_ticket(identity);
+  call.ticket = call_ticket(identity, call.priority);
   internal::RenewTicketRequest request;
   request.set_uin(identity.uin);
   request.set_device_id(identity.device);
@@ -289,21 +321,30 @@ void Entry::fill(const Status& status, Duration retry_after, client::BaseRespons
 }
 
 // The same one for a second: a MAC for each audience is most of what a small request costs.
-std::shared_ptr<const std::string> Entry::call_ticket(const rpc::Identity& identity) {
+std::shared_ptr<const std::string> Entry::call_ticket(const rpc::Identity& identity, runtime::Priority priority) {
   const int64_t now_ms = env_.utc_ms();
   Known* known = epochs_.find({identity.uin, identity.device});
-  if (known != nullptr && known->ticket != nullptr && known->ticket_of.epoch == identity.epoch &&
-      known->ticket_of.feature_level == identity.feature_level && known->ticket_of.expires_ms == identity.expires_ms &&
-      now_ms >= known->minted_ms && now_ms - known->minted_ms < k_ticket_again_ms) {
-    return known->ticket;
+  Minted* of_business = nullptr;
+  if (known != nullptr) {
+    for (Minted& minted : known->minted) {
+      if (minted.priority.business == priority.business) of_business = &minted;
+    }
+  }
+  if (of_business != nullptr && of_business->of.epoch == identity.epoch &&
+      of_business->of.feature_level == identity.feature_level && of_business->of.expires_ms == identity.expires_ms &&
+      of_business->priority.user == priority.user && now_ms >= of_business->at_ms &&
+      now_ms - of_business->at_ms < k_ticket_again_ms) {
+    return of_business->ticket;
   }
   rpc::Identity short_lived = identity;
   short_lived.expires_ms = std::min(identity.expires_ms, now_ms + rpc::k_call_ticket_ms_max);
-  auto ticket = std::make_shared<const std::string>(rpc::make_call_ticket(deps_.audiences, short_lived));
-  if (known == nullptr) return ticket;
-  known->ticket = ticket;
-  known->ticket_of = identity;
-  known->minted_ms = now_ms;
+  auto ticket = std::make_shared<const std::string>(rpc::make_call_ticket(deps_.audiences, short_lived, priority));
+  Minted minted{.ticket = ticket, .of = identity, .priority = priority, .at_ms = now_ms};
+  if (of_business != nullptr) {
+    *of_business = std::move(minted);
+  } else if (known != nullptr && known->minted.size() < k_minted_max) {
+    known->minted.push_back(std::move(minted));
+  }
   return ticket;
 }
 

@@ -8,7 +8,12 @@
 //   limits     a token bucket per device, for anonymous commands per address; too much is rate_limited.
 //   address    an anonymous request carries the peer's address (base.peer_address) to whoever counts failures by it. It is
 //              always set or cleared here; loopback is nobody's address, for all people may come through a proxy there.
-//   call       a call ticket of <= 60 s, a deadline, the command's priority. The client's ticket goes no further.
+//   priority   the command's, and one of 128 levels of the user's (of an anonymous caller: of the address), shuffled
+//              every hour by a secret that all access processes share. Stamped once, inherited by every call below, and
+//              signed in the call ticket.
+//   overload   when requests queue for the loop (rpc/overload/dagor.h), the less important are `overloaded` before
+//              anything is asked or done for them, with a retry_after_ms of their own.
+//   call       a call ticket of <= 60 s, a deadline. The client's ticket goes no further.
 //   answer     code, class, debug (one line of UTF-8, bounded), times and versions; a code that is not in
 //              model/error_code.h becomes `internal`, is counted and logged. A ticket past half its life is renewed.
 //
@@ -20,6 +25,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "api/client/base.pb.h"
 #include "api/internal/device.rpc.pb.h"
@@ -27,6 +33,7 @@
 #include "rpc/command/command_table.h"
 #include "rpc/guard.h"
 #include "rpc/lru_map.h"
+#include "rpc/overload/dagor.h"
 #include "rpc/rate.h"
 #include "rpc/service_identity.h"
 #include "rpc/ticket.h"
@@ -44,6 +51,8 @@ struct EntryConfig {
   runtime::Duration renew_again = std::chrono::seconds(60);   // A lost answer costs this much, a busy client no more than one renewal in it.
   runtime::Duration epoch_trust = std::chrono::minutes(5);    // Revocations arrive sooner; this bounds the harm of a lost one.
   size_t devices_max = 100'000;                               // Remembered epochs, buckets; about 200 bytes each.
+  bool overload_control = true;
+  rpc::DagorOptions overload = {};
   rpc::Rate per_device{.per_second = 50, .burst = 100};
   rpc::Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
 };
@@ -95,14 +104,18 @@ class Entry {
   rpc::ServiceIdentity& service() { return service_; }
 
  private:
+  // A call ticket, and of what it was made.
+  struct Minted {
+    std::shared_ptr<const std::string> ticket;
+    rpc::Identity of;
+    runtime::Priority priority;
+    int64_t at_ms;
+  };
   struct Known {
     uint32_t epoch;
     bool open;
     runtime::Time until;
-    // The call ticket that was made last, and of what.
-    std::shared_ptr<const std::string> ticket;
-    rpc::Identity ticket_of;
-    int64_t minted_ms;
+    std::vector<Minted> minted;  // One for each business priority that the device has used.
   };
   using DeviceKey = std::pair<uint64_t, std::string>;
 
@@ -118,7 +131,10 @@ class Entry {
   Result<Known> ask_epoch(Call& call, const rpc::Identity& identity);
   void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);
   void fill(const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
-  std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity);
+  std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity, runtime::Priority priority);
+  void measure_queue();
+  Status take(runtime::Priority priority, runtime::Duration& retry_after);
+  uint8_t user_level(std::string_view who);
 
   Env& env_;
   EntryDeps deps_;
@@ -129,9 +145,15 @@ class Entry {
   rpc::LruMap<DeviceKey, runtime::Time> renewed_;
   rpc::RateLimiter<DeviceKey> per_device_;
   rpc::RateLimiter<std::string> per_address_;
+  rpc::Dagor dagor_;
+  runtime::Duration queue_wait_{};  // As it was measured last ...
+  bool measuring_ = false;          // ... by one request at a time.
+  int64_t shuffled_hour_ = -1;
+  uint64_t shuffle_ = 0;            // Of the user levels of that hour.
   runtime::Counter& requests_;
   runtime::Counter& refused_tickets_;
   runtime::Counter& limited_;
+  runtime::Counter& overloaded_;
   runtime::Counter& foreign_codes_;
   runtime::Counter& renewals_;
 };

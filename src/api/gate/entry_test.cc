@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "api/testing/fake_backend.h"
 
 namespace hongyan::api {
@@ -93,6 +95,55 @@ TEST_F(EntryTest, a_call_ticket_serves_for_a_second_and_for_one_session) {
   backend_.log_in(k_alice, k_phone, 2);
   (void)ticket_after(backend_.ticket(k_alice, k_phone, 2));
   EXPECT_EQ(rpc::caller_of(backend_.last_call)->identity.epoch, 2u);
+}
+
+TEST_F(EntryTest, the_call_ticket_signs_the_priority_of_the_command_and_the_user) {
+  (void)send(backend_.ticket(k_alice, k_phone));
+  const Call sent = backend_.last_call;
+  const auto caller = rpc::check_call_ticket(FakeBackend::inbox_ring(), "inbox", *sent.ticket, env_.utc_ms());
+  ASSERT_TRUE(caller.ok() && caller->priority);
+  EXPECT_EQ(caller->priority->business, 20);
+  EXPECT_EQ(caller->priority->user, sent.priority.user);
+  EXPECT_LT(sent.priority.user, 128);
+}
+
+TEST_F(EntryTest, a_user_keeps_a_level_for_an_hour_and_nobody_for_good) {
+  std::set<int> levels;
+  for (int hour = 0; hour < 12; ++hour) {
+    (void)send(backend_.ticket(k_alice, k_phone));
+    const uint8_t first = backend_.last_call.priority.user;
+    (void)send(backend_.ticket(k_alice, k_phone));
+    EXPECT_EQ(backend_.last_call.priority.user, first);
+    levels.insert(first);
+    env_.advance(std::chrono::hours(1));
+  }
+  EXPECT_GT(levels.size(), 6u);
+}
+
+// Each request finds 30 ms of others' work in the loop's queue.
+TEST_F(EntryTest, requests_that_queue_for_the_loop_are_overload_and_some_are_told_when_to_come_back) {
+  int refused = 0;
+  SendRequest request;
+  request.mutable_base()->set_ticket(backend_.ticket(k_alice, k_phone));
+  runtime::run_in_coroutine(env_, [&] {
+    runtime::Nursery others(env_.scheduler());
+    for (int i = 0; i < 300; ++i) {
+      others.spawn("work", [&] { env_.advance(std::chrono::milliseconds(30)); });
+      SendRequest copy = request;
+      SendResponse response;
+      Call call;
+      entry_->handle(call, *entry_->commands().by_path("send"), copy, {.address = "10.0.0.1:5000"}, response);
+      if (response.base().code() == 0) continue;
+      ++refused;
+      EXPECT_EQ(response.base().code(), static_cast<uint32_t>(Code::overloaded));
+      EXPECT_EQ(response.base().class_(), 2u);
+      EXPECT_GE(response.base().retry_after_ms(), 1000u);
+    }
+    Call call;
+    (void)others.join(call);
+  });
+  EXPECT_GT(refused, 20);
+  EXPECT_EQ(static_cast<int>(backend_.sends.size()), 300 - refused);
 }
 
 TEST_F(EntryTest, no_ticket_is_refused) { EXPECT_EQ(code(""), number(ErrorCode::unauthenticated)); }

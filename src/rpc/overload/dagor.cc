@@ -16,8 +16,11 @@ constexpr Duration k_idle = 5s;
 constexpr Duration k_calm = 10s;            // Good windows beyond this show that the load has gone.
 constexpr int k_doublings_max = 7;          // 1 % is all of it by then.
 constexpr double k_memory_seconds = 30;     // How long a closed level's load is believed in.
-constexpr double k_cut_max = 0.5;           // At once: a slope is measured with noise.
+constexpr double k_cut_max = 0.75;          // At once: a slope is measured with noise.
+constexpr int k_piled_up = 5;               // Times the wait that is too long on average.
+constexpr int k_early = 10;                 // A window may end after such a part of it.
 constexpr double k_fit_min = 20;
+constexpr double k_early_min = 100;         // Calls, before a histogram is believed.
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
@@ -25,20 +28,17 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 Dagor::Dagor(DagorOptions options) : options_(options) {}
 
-bool Dagor::admit(runtime::Priority priority, Time now) {
+bool Dagor::admit(runtime::Priority priority, Duration queue_wait, Time now) {
   if (running_ && now - last_call_ >= k_idle) open_all();
   if (!running_) start_window(now);
-  const Duration age = now - start_;
-  if (arrived_ >= options_.window_calls || (age >= options_.window && samples_ >= k_samples_min) || age >= k_window_max) {
-    close_window(now);
-  }
+  if (window_over(queue_wait, now)) close_window(now);
   last_call_ = now;
   ++arrived_;
   const uint32_t level = level_of(priority);
   auto& block = blocks_[level / k_user_levels];
   if (block == nullptr) block = std::make_unique<Block>();
   ++block->count[level % k_user_levels];
-  if (level > level_) return false;
+  if (level > level_ || (level > piled_up_level_ && queue_wait > k_piled_up * options_.queue_wait_max)) return false;
   if (level == level_ && share_ < 1) {
     due_ += share_;
     if (due_ < 1) return false;
@@ -61,6 +61,14 @@ void Dagor::waited(Duration queue_wait, Time now) {
   fit_.tw += t * w;
 }
 
+bool Dagor::window_over(Duration queue_wait, Time now) const {
+  const Duration age = now - start_;
+  if (arrived_ >= options_.window_calls || age >= k_window_max) return true;
+  if (age >= options_.window) return samples_ >= k_samples_min;
+  return age >= options_.window / k_early && queue_wait > k_piled_up * options_.queue_wait_max && fit_.n >= k_early_min &&
+         slope() > options_.shed;
+}
+
 void Dagor::start_window(Time now) {
   if (!running_) last_bad_ = now;
   running_ = true;
@@ -75,7 +83,7 @@ void Dagor::start_window(Time now) {
 
 // What was true before the pause says nothing about now.
 void Dagor::open_all() {
-  level_ = k_level_open;
+  level_ = piled_up_level_ = k_level_open;
   share_ = 1;
   due_ = 0;
   running_ = false;
@@ -91,7 +99,8 @@ void Dagor::close_window(Time now) {
     last_bad_ = now;
     const double growth = slope();
     const bool heals = growth <= -options_.shed;
-    if (!heals) move_cursor(taken_rate() * (1 - std::clamp(growth, options_.shed, k_cut_max)));
+    if (!heals) move_cursor(taken_rate() * (1 - std::clamp(growth / (1 + growth), options_.shed, k_cut_max)));
+    piled_up_level_ = cursor_at(taken_rate() / 2).level;
   } else if (!open()) {
     const auto calm = std::chrono::duration_cast<std::chrono::seconds>(now - last_bad_ - k_calm).count();
     const int doublings = static_cast<int>(std::clamp<int64_t>(calm, 0, k_doublings_max));
@@ -144,22 +153,25 @@ double Dagor::slope() const {
 }
 
 // To where the sum of the levels before, and a share of the level itself, makes up `rate`.
-void Dagor::move_cursor(double rate) {
+Dagor::Cursor Dagor::cursor_at(double rate) const {
   double before = 0;
   for (uint32_t b = 0; b < k_business_levels; ++b) {
     if (blocks_[b] == nullptr) continue;
     for (uint32_t u = 0; u < k_user_levels; ++u) {
       const double here = blocks_[b]->per_second[u];
       if (here > 0 && before + here > rate) {
-        level_ = b * k_user_levels + u;
-        share_ = std::clamp((rate - before) / here, 0.0, 1.0);
-        return;
+        return {.level = b * k_user_levels + u, .share = std::clamp((rate - before) / here, 0.0, 1.0)};
       }
       before += here;
     }
   }
-  level_ = k_level_open;
-  share_ = 1;
+  return {};
+}
+
+void Dagor::move_cursor(double rate) {
+  const Cursor cursor = cursor_at(rate);
+  level_ = cursor.level;
+  share_ = cursor.share;
 }
 
 }  // namespace hongyan::rpc

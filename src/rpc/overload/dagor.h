@@ -4,8 +4,9 @@
 // Overload is the queueing time alone, from the readable event to the handler's start: over 20 ms on average in a window
 // of one second or 2,000 calls. Neither response time, which inherits the delays of others, nor the CPU says it.
 // At the end of such a window the calls taken become 5 % fewer, and as many fewer as it needs at once when queueing
-// time was growing: it grows by 1 - capacity / arrivals seconds a second. They stay as they are while the queue
-// shrinks by itself. At the end of a good window 1 % of what arrives is taken more, and twice that for every second
+// time was growing: how fast it grows says how much too much there is. They stay as they are while the queue shrinks by
+// itself. A queue that grows beyond 100 ms ends the window early; of calls that have waited for so long only the more
+// important half is taken, so that what has piled up goes away and is not all served too late. At the end of a good window 1 % of what arrives is taken more, and twice that for every second
 // after ten good ones. The cursor goes along the sums of what arrived on each level: no trial and error.
 //
 // Callers that honour the level no longer send what is below it, so a level remembers for a while what came when it
@@ -38,8 +39,8 @@ class Dagor {
  public:
   explicit Dagor(DagorOptions options = {});
 
-  // One call arrives: is it taken?
-  bool admit(runtime::Priority priority, runtime::Time now);
+  // A call that has queued for so long until now: is it taken?
+  bool admit(runtime::Priority priority, runtime::Duration queue_wait, runtime::Time now);
   // How long it had queued: told when the handler of a call starts, and of a refused one when it is refused.
   void waited(runtime::Duration queue_wait, runtime::Time now);
   // The last level of which calls are taken.
@@ -74,12 +75,19 @@ class Dagor {
   double demand() const;
   double taken_rate() const;
   double slope() const;
+  struct Cursor {
+    uint32_t level = k_level_open;
+    double share = 1;  // Of the calls of that very level.
+  };
+  Cursor cursor_at(double rate) const;
   void move_cursor(double rate);
+  bool window_over(runtime::Duration queue_wait, runtime::Time now) const;
 
   const DagorOptions options_;
   std::array<std::unique_ptr<Block>, k_business_levels> blocks_;
   uint32_t level_ = k_level_open;
   double share_ = 1;
+  uint32_t piled_up_level_ = k_level_open;  // For calls that have waited for long.
   double due_ = 0;  // Of the cursor's level: a call is taken whenever this reaches one.
   bool running_ = false;
   runtime::Time start_{};

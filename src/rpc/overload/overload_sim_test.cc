@@ -138,6 +138,7 @@ class Sim {
     const bool taken = !late && takes(instance, *one.action, wait);
     if (late) {
       ++numbers_.late;
+      (void)instance.dagor.admit(one.action->priority, wait, now_);
       instance.dagor.waited(wait, now_);
     } else if (!taken) {
       ++numbers_.refused_there;
@@ -153,7 +154,7 @@ class Sim {
   bool takes(Instance& instance, const Action& action, Duration wait) {
     if (refusing_ == Refusing::never) return true;
     if (refusing_ == Refusing::by_level) {
-      const bool taken = instance.dagor.admit(action.priority, now_);
+      const bool taken = instance.dagor.admit(action.priority, wait, now_);
       instance.dagor.waited(wait, now_);
       return taken;
     }
