@@ -20,6 +20,7 @@
 #include "runtime/coro/run.h"
 #include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
+#include "runtime/os/shared_counters.h"
 #include "runtime/tls/tls.h"
 #include "store/engine/open.h"
 
@@ -258,7 +259,9 @@ int main(int argc, char** argv) {
     std::fputs(config->describe().c_str(), stdout);
     return 0;
   }
-  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config->text("log.file")});
+  const auto env = runtime::make_os_env({.pool_threads = 2,
+                                         .log_path = config->text("log.file"),
+                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data)});
   runtime::stop_on_signals(*env);
   const std::string& level = config->text("log.level");
   env->log().set_level(level == "debug"     ? runtime::LogLevel::debug

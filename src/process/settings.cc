@@ -30,6 +30,7 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.public_per_second", 20, "Look-ups of profiles and names by one user per second and kind; of a service a hundred times as many", 1, 1'000'000);
   config.declare("limits.public_burst", 200, "Such look-ups of one user at once", 1, 1'000'000);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
+  config.declare("counters.file", "", "File in memory where other processes see the counters; empty: one in /dev/shm; none: nowhere");
   config.declare("log.file", "", "File of the log; empty: standard error");
 }
 

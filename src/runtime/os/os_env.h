@@ -12,7 +12,9 @@ namespace hongyan::runtime {
 
 struct OsEnvOptions {
   int pool_threads = 2;
-  std::string log_path;  // Empty: stderr.
+  std::string log_path = {};  // Empty: stderr.
+  // Where other processes see the counters (shared_counters.h); empty, or not to be had: nowhere, with a warning then.
+  std::string counters_path = {};
 };
 
 // The scheduler of the Env runs on the thread that calls env->scheduler().run().
