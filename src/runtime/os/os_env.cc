@@ -68,7 +68,10 @@ std::unique_ptr<CounterMemory> counter_memory(const std::string& path, Log& log)
 
 class OsEnv : public Env {
  public:
-  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path), counters_(counter_memory(options.counters_path, log_), static_cast<uint32_t>(getpid()), utc_milliseconds()) {}
+  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path), counters_(counter_memory(options.counters_path, log_), static_cast<uint32_t>(getpid()), utc_milliseconds()) {
+    log_.count_drops_in(&counters_.counter("hongyan_runtime_log_drops", "Lines of the log that a slow disk did not take"));
+  }
+  ~OsEnv() override { log_.count_drops_in(nullptr); }
 
   Scheduler& scheduler() override { return scheduler_; }
   Time now() override { return scheduler_.now(); }
