@@ -139,6 +139,7 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
   auto settings = process::room_settings(config);
   if (!settings.ok()) return fail(settings.status().detail());
   BundleConfig bundle_config;
+  bundle_config.about = {.program = "hongyan-server", .version = HONGYAN_VERSION, .process = runtime::process_id()};
   static_cast<process::RoomSettings&>(bundle_config) = std::move(*settings);
   if (const Status tls = load_tls(env, config, options.data, bundle_config); !tls.ok()) return fail(tls.detail());
   if (!config.text("web.root").empty()) {
