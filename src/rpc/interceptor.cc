@@ -1,4 +1,6 @@
 #include "rpc/service.h"
+
+#include "rpc/overload/level.h"
 #include "rpc/ticket.h"
 
 namespace hongyan::rpc {
