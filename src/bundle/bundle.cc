@@ -5,6 +5,7 @@
 
 #include "model/tables.h"
 #include "process/wiring.h"
+#include "rpc/pages/wiring.h"
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
 #include "runtime/log/log.h"
@@ -182,9 +183,27 @@ class BundleImpl : public Bundle, private process::Surroundings {
     entry_.emplace(env_, process::entry_deps(*this), config_.entry);
     if (!config_.serve_web) return;
     make_gates();
-    server_port_ = access::make_server_port(
-        env_, process::server_port_deps(*this, [this] { return config_.web_url.empty() ? web_url() : config_.web_url; }),
-        config_.server_port);
+    access::ServerPortDeps deps = process::server_port_deps(*this, [this] { return config_.web_url.empty() ? web_url() : config_.web_url; });
+    pages_.emplace(env_, config_.about, page_sources());
+    deps.pages = [this](const rpc::HttpRequest& request, bool secret) { return rpc::page_response(*pages_, request, secret); };
+    server_port_ = access::make_server_port(env_, std::move(deps), config_.server_port);
+  }
+
+  rpc::PageSources page_sources() {
+    rpc::PageSources sources;
+    sources.methods = [this] {
+      std::vector<rpc::MethodRow> rows;
+      for (const GuardedService& service : guarded()) {
+        for (const rpc::MethodInfo& method : service.methods) rows.push_back(rpc::method_row(method));
+      }
+      return rows;
+    };
+    sources.status = [this] {
+      return std::vector<std::pair<std::string, rpc::Cell>>{{"ready", ready_ ? "yes" : "no"},
+                                                            {"web_connections", static_cast<uint64_t>(web_->connections())},
+                                                            {"long_link_connections", static_cast<uint64_t>(long_link_->connections())}};
+    };
+    return sources;
   }
 
   void make_gates() {
@@ -245,6 +264,7 @@ class BundleImpl : public Bundle, private process::Surroundings {
   std::unique_ptr<access::ShortLink> short_link_;
   std::unique_ptr<access::WebGate> web_;
   std::unique_ptr<access::LongLink> long_link_, sealed_link_;
+  std::optional<rpc::Pages> pages_;
   std::unique_ptr<access::ServerPort> server_port_;
 };
 

@@ -25,6 +25,7 @@
 #include "logic/login/login_service.h"
 #include "process/secrets.h"
 #include "process/settings.h"
+#include "rpc/pages/pages.h"
 #include "runtime/env/env.h"
 #include "store/entity/store.h"
 
@@ -33,6 +34,7 @@ namespace hongyan::bundle {
 using process::Secrets;
 
 struct BundleConfig : process::RoomSettings {
+  rpc::Pages::About about = {.program = "hongyan", .version = {}, .process = 0};
   bool serve_web = true;                                // False: no listener; whoever holds entry() is the access.
   access::SiteFiles site = {};
   std::shared_ptr<runtime::TlsServer> web_tls = {};

@@ -20,6 +20,7 @@
 #include "runtime/coro/run.h"
 #include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
+#include "runtime/os/shared_counters.h"
 #include "runtime/tls/tls.h"
 #include "store/engine/open.h"
 
@@ -138,6 +139,7 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
   auto settings = process::room_settings(config);
   if (!settings.ok()) return fail(settings.status().detail());
   BundleConfig bundle_config;
+  bundle_config.about = {.program = "hongyan-server", .version = HONGYAN_VERSION, .process = runtime::process_id()};
   static_cast<process::RoomSettings&>(bundle_config) = std::move(*settings);
   if (const Status tls = load_tls(env, config, options.data, bundle_config); !tls.ok()) return fail(tls.detail());
   if (!config.text("web.root").empty()) {
@@ -258,7 +260,9 @@ int main(int argc, char** argv) {
     std::fputs(config->describe().c_str(), stdout);
     return 0;
   }
-  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config->text("log.file")});
+  const auto env = runtime::make_os_env({.pool_threads = 2,
+                                         .log_path = config->text("log.file"),
+                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data)});
   runtime::stop_on_signals(*env);
   const std::string& level = config->text("log.level");
   env->log().set_level(level == "debug"     ? runtime::LogLevel::debug

@@ -11,6 +11,7 @@
 #include "runtime/coro/run.h"
 #include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
+#include "runtime/os/shared_counters.h"
 #include "runtime/os/worker_master.h"
 
 namespace hongyan::process {
@@ -53,7 +54,11 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
           const std::function<Status(Process&)>& make) {
   auto settings = room_settings(config);
   if (!settings.ok()) return fail(program, settings.status().detail());
-  const auto env = runtime::make_os_env({.pool_threads = 2, .log_path = config.text("log.file"), .inherited = std::move(inherited)});
+  // Services of one machine differ by program and key file.
+  const auto env = runtime::make_os_env({.pool_threads = 2,
+                                         .log_path = config.text("log.file"),
+                                         .counters_path = runtime::counters_path(config.text("counters.file"), options.keys_file + "/" + program),
+                                         .inherited = std::move(inherited)});
   runtime::stop_on_signals(*env);
   env->log().set_level(log_level(config.text("log.level")));
   auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())

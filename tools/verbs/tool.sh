@@ -1,4 +1,4 @@
-# Runs the program behind one of the verbs sim, bench, client, chat, rpc, backup and restore; builds it first where it is C++.
+# Runs the program behind one of the verbs sim, bench, client, chat, rpc, counters, backup and restore; builds it first where it is C++.
 set -euo pipefail
 . "$HY_ROOT/tools/verbs/lib.sh"
 
@@ -8,6 +8,7 @@ case $verb in
   sim) program=hongyan-sim words=() ;;
   bench) program=hongyan-bench words=() ;;
   rpc) program=hongyan-rpc words=() ;;
+  counters) program=hongyan-counters words=() ;;
   client | chat)
     command -v python3 >/dev/null || setup build
     [ "$verb" = client ] || set -- chat "$@"

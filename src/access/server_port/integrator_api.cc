@@ -147,6 +147,23 @@ int http_status_of(uint32_t code) {
   }
 }
 
+namespace {
+
+// From this machine to this machine. A forwarded request is somebody else's, and a browser that was made to take this
+// port for another site (DNS rebinding) names that site as the host.
+bool is_direct(const rpc::HttpRequest& request) {
+  for (const std::string_view field : {"forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via"}) {
+    if (!request.field(field).empty()) return false;
+  }
+  const std::string_view host = request.field("host");
+  const size_t colon = host.rfind(':');
+  const bool port = colon != std::string_view::npos && host.find(']', colon) == std::string_view::npos;
+  const std::string_view name = port ? host.substr(0, colon) : host;
+  return name == "127.0.0.1" || name == "localhost" || name == "[::1]";
+}
+
+}  // namespace
+
 IntegratorApi::IntegratorApi(Env& env, ServerPortDeps deps, ServerPortConfig config)
     : env_(env),
       deps_(std::move(deps)),
@@ -159,7 +176,9 @@ rpc::HttpResponse IntegratorApi::respond(const rpc::HttpRequest& request) {
   if (path == "/healthz") return json_answer(200, "{\"ok\":true}");
   constexpr std::string_view scheme = "Bearer ";
   const std::string_view shown = request.field("authorization");
-  if (deps_.secret.empty() || !shown.starts_with(scheme) || !equal_constant_time(shown.substr(scheme.size()), deps_.secret)) {
+  const bool secret = !deps_.secret.empty() && shown.starts_with(scheme) && equal_constant_time(shown.substr(scheme.size()), deps_.secret);
+  if (deps_.pages && !path.starts_with("/api/") && is_direct(request)) return deps_.pages(request, secret);
+  if (!secret) {
     refused_.add(1);
     rpc::HttpResponse response = error_answer({Code::unauthenticated, "the Authorization header does not have this server's secret"});
     response.fields.emplace_back("WWW-Authenticate", "Bearer");

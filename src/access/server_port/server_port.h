@@ -1,6 +1,7 @@
 // The integrator's door: JSON over HTTP on a loopback listener of its own, for the server of a product that keeps its
 // accounts itself (docs/server-api.md). Whoever holds the secret may make users, open sessions for them, make them
-// friends and send messages as them or as the system; it can't read anything.
+// friends and send messages as them or as the system; it can't read anything. The
+// operator's pages (status, counters, connections) are read there without it.
 //
 // Every command may be repeated: users by external_id, messages by client_msg_id, friendships by nature; a repeated
 // ticket request makes another ticket. HTTP's status follows the error here, unlike on the clients' channels. Sending as
@@ -35,6 +36,9 @@ struct ServerPortDeps {
   rpc::AudienceKeys audiences;           // For call tickets of the users it writes as.
   std::string secret;                    // Shown as "Authorization: Bearer <secret>".
   std::function<std::string()> web_url;  // Where a ticket is used: "http://127.0.0.1:8080".
+  // Pages for the operator (rpc/pages) under all paths but /api/ and /healthz; `secret` says whether the request shows
+  // it. Null: none. Only for requests that were not forwarded and name this machine as their host.
+  std::function<rpc::HttpResponse(const rpc::HttpRequest&, bool secret)> pages = {};
 };
 
 struct ServerPortConfig {

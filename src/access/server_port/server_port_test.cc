@@ -85,7 +85,8 @@ class ServerPortTest : public ::testing::Test {
                               .self = rpc::ServiceIdentity(env_, keys, "integrator"),
                               .audiences = keys,
                               .secret = k_secret,
-                              .web_url = [] { return std::string("https://chat.example"); }},
+                              .web_url = [] { return std::string("https://chat.example"); },
+                              .pages = pages_},
                              config_);
     runtime::run_in_coroutine(env_, [&] {
       ASSERT_TRUE(port_->start().ok());
@@ -114,6 +115,7 @@ class ServerPortTest : public ::testing::Test {
   std::vector<internal::AppendToPeerRequest> to_peers_;
   Status grant_status_;
   std::unique_ptr<ServerPort> port_;
+  std::function<rpc::HttpResponse(const rpc::HttpRequest&, bool)> pages_;
 };
 
 TEST_F(ServerPortTest, nothing_without_the_secret_but_health) {
@@ -128,6 +130,28 @@ TEST_F(ServerPortTest, nothing_without_the_secret_but_health) {
     EXPECT_EQ(client().get("/healthz").status, 200);
   });
   EXPECT_TRUE(creates_.empty());
+}
+
+TEST_F(ServerPortTest, pages_are_for_this_machine_alone) {
+  pages_ = [](const rpc::HttpRequest& request, bool secret) {
+    rpc::HttpResponse response;
+    response.body = request.target + (secret ? " with secret" : "");
+    return response;
+  };
+  with_port([&] {
+    const auto get = [&](const std::string& target, const std::string& host, const std::string& fields = "") {
+      return client().raw("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n" + fields + "\r\n");
+    };
+    for (const char* host : {"127.0.0.1:8082", "localhost", "localhost:1", "[::1]", "[::1]:8082"})
+      EXPECT_EQ(get("/status?x=1", host).body, "/status?x=1") << host;
+    EXPECT_EQ(get("/log", "localhost", "Authorization: Bearer " + k_secret + "\r\n").body, "/log with secret");
+    EXPECT_EQ(get("/log", "localhost", "Authorization: Bearer x\r\n").body, "/log");
+    for (const char* host : {"x", "evil.example:8082", "localhost.evil.example", "127.0.0.1.evil.example:80"})
+      EXPECT_EQ(get("/status", host).status, 401) << host;
+    for (const char* forwarded : {"X-Forwarded-For: 10.0.0.1\r\n", "Forwarded: for=10.0.0.1\r\n", "Via: 1.1 proxy\r\n"})
+      EXPECT_EQ(get("/status", "localhost", forwarded).status, 401) << forwarded;
+    EXPECT_EQ(get("/api/v1/users", "localhost").status, 401);
+  });
 }
 
 TEST_F(ServerPortTest, one_external_id_is_one_attempt) {

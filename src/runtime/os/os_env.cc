@@ -16,6 +16,7 @@
 #include "runtime/os/kernel_network.h"
 #include "runtime/os/kernel_readiness.h"
 #include "runtime/os/line_log.h"
+#include "runtime/os/shared_counters.h"
 #include "runtime/os/stall_detector.h"
 #include "runtime/os/thread_lane.h"
 
@@ -56,9 +57,21 @@ class StopSignals : public Watcher {
   int descriptor_ = -1;
 };
 
+// Nobody stops because nobody can look: without a file the counters are this process's alone.
+std::unique_ptr<CounterMemory> counter_memory(const std::string& path, Log& log) {
+  if (path.empty()) return nullptr;
+  auto memory = make_shared_counters(path);
+  if (memory.ok()) return std::move(*memory);
+  log.warning("runtime: no shared counters: {}", memory.status().detail());
+  return nullptr;
+}
+
 class OsEnv : public Env {
  public:
-  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path) {}
+  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path), counters_(counter_memory(options.counters_path, log_), static_cast<uint32_t>(getpid()), utc_milliseconds()) {
+    log_.count_drops_in(&counters_.counter("hongyan_runtime_log_drops", "Lines of the log that a slow disk did not take"));
+  }
+  ~OsEnv() override { log_.count_drops_in(nullptr); }
 
   Scheduler& scheduler() override { return scheduler_; }
   Time now() override { return scheduler_.now(); }

@@ -13,7 +13,9 @@ namespace hongyan::runtime {
 
 struct OsEnvOptions {
   int pool_threads = 2;
-  std::string log_path;  // Empty: stderr.
+  std::string log_path = {};  // Empty: stderr.
+  // Where other processes see the counters (shared_counters.h); empty, or not to be had: nowhere, with a warning then.
+  std::string counters_path = {};
   Inherited inherited = {};  // A worker's (worker_master.h).
 };
 
