@@ -51,7 +51,8 @@ struct EntryConfig {
   runtime::Duration renew_again = std::chrono::seconds(60);   // A lost answer costs this much, a busy client no more than one renewal in it.
   runtime::Duration epoch_trust = std::chrono::minutes(5);    // Revocations arrive sooner; this bounds the harm of a lost one.
   size_t devices_max = 100'000;                               // Remembered epochs, buckets; about 200 bytes each.
-  bool overload_control = true;
+  // Off: the request that measures is answered after those that came meanwhile, and links promise their order.
+  bool overload_control = false;
   rpc::DagorOptions overload = {};
   rpc::Rate per_device{.per_second = 50, .burst = 100};
   rpc::Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
@@ -133,6 +134,8 @@ class Entry {
   void fill(const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
   std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity, runtime::Priority priority);
   void measure_queue();
+  void answer(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
+              rpc::Message& response, runtime::Duration limit, const Work& work);
   Status take(runtime::Priority priority, runtime::Duration& retry_after);
   uint8_t user_level(std::string_view who);
 

@@ -122,6 +122,7 @@ TEST_F(EntryTest, a_user_keeps_a_level_for_an_hour_and_nobody_for_good) {
 
 // Each request finds 30 ms of others' work in the loop's queue.
 TEST_F(EntryTest, requests_that_queue_for_the_loop_are_overload_and_some_are_told_when_to_come_back) {
+  remake({.overload_control = true});
   int refused = 0;
   SendRequest request;
   request.mutable_base()->set_ticket(backend_.ticket(k_alice, k_phone));
