@@ -53,9 +53,12 @@ Status Process::serve_at(std::string_view name, rpc::Service& service, rpc::Inte
   const bool own = name == options_.spec.name;
   const std::string& address =
       own && !options_.listen.empty() ? options_.listen : config_.text("services." + std::string(name));
-  doors_.push_back({.name = std::string(name),
-                    .server = std::make_unique<rpc::Server>(
-                        env_, address, std::vector<rpc::Served>{{.service = &service, .interceptor = guard}})});
+  auto pages = std::make_unique<rpc::ServerPages>(
+      env_, rpc::Pages::About{.program = std::string(options_.spec.name), .version = HONGYAN_VERSION, .process = runtime::process_id()});
+  auto server = std::make_unique<rpc::Server>(env_, address, std::vector<rpc::Served>{{.service = &service, .interceptor = guard}},
+                                              rpc::ServerOptions{.observer = pages.get(), .pages = pages.get()});
+  pages->show(*server);
+  doors_.push_back({.name = std::string(name), .pages = std::move(pages), .server = std::move(server)});
   return {};
 }
 

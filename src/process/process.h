@@ -24,6 +24,7 @@
 #include "process/services.h"
 #include "process/settings.h"
 #include "process/wiring.h"
+#include "rpc/pages/server_pages.h"
 #include "rpc/server.h"
 #include "rpc/tcp_channel.h"
 
@@ -95,6 +96,7 @@ class Process : public Surroundings {
  private:
   struct Door {
     std::string name;
+    std::unique_ptr<rpc::ServerPages> pages;
     std::unique_ptr<rpc::Server> server;
   };
 
