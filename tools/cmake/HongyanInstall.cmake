@@ -27,7 +27,7 @@ function(hongyan_with_rooms_below out)
   endwhile()
   set(${out} ${found} PARENT_SCOPE)
 endfunction()
-hongyan_with_rooms_below(HONGYAN_INSTALLED rpc runtime_os runtime_testing)
+hongyan_with_rooms_below(HONGYAN_INSTALLED rpc rpc_routing runtime_os runtime_testing)
 message(VERBOSE "installed: ${HONGYAN_INSTALLED}")
 
 set_target_properties(hongyan_flags PROPERTIES EXPORT_NAME flags)
