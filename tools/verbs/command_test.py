@@ -10,7 +10,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VERBS = ["up", "down", "status", "version", "build", "install", "new-service", "test", "sim", "bench", "fuzz", "check", "fmt", "client", "chat",
-         "rpc", "backup", "restore", "doctor"]
+         "rpc", "counters", "backup", "restore", "doctor"]
 
 
 def run(*command, cwd="/", path=None):
