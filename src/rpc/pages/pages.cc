@@ -35,6 +35,8 @@ constexpr Line k_lines[] = {
     {"/log", "What the log tells; POST level=debug|info|warning|error changes it."},
 };
 
+constexpr std::string_view k_no_page = "There is no such page; / lists them.\n";
+
 constexpr std::string_view k_levels[] = {"debug", "info", "warning", "error"};
 
 int64_t microseconds(runtime::Duration duration) { return std::chrono::duration_cast<std::chrono::microseconds>(duration).count(); }
@@ -101,7 +103,7 @@ PageAnswer Pages::handle(const PageRequest& request) {
   else if (path == "/calls") table = calls();
   else if (path == "/methods") table = methods();
   else if (path == "/log") table = log();
-  else return plain(404, "There is no such page; / lists them.\n");
+  else return plain(404, k_no_page);
   if (query_field(request.query, "format") == "json") return {200, std::string(k_json), json_of(table)};
   return {200, std::string(k_html), html_of(table, about_.program)};
 }
@@ -206,6 +208,8 @@ Table Pages::log() {
 }
 
 PageAnswer Pages::change_log(const PageRequest& request) {
+  const bool known = request.path == "/" || std::ranges::any_of(k_lines, [&](const Line& line) { return line.path == request.path; });
+  if (!known) return plain(404, k_no_page);
   if (request.path != "/log") return plain(405, "This page is only read.\n");
   if (!request.may_change) return plain(403, "Changes need the operator's secret.\n");
   const std::string wanted = query_field(request.query, "level");

@@ -104,6 +104,7 @@ TEST_F(PagesTest, the_log_is_changed_only_by_those_who_may) {
   EXPECT_THAT(get("/log", "format=json").body, HasSubstr("\"level\":\"info\""));
   EXPECT_EQ(post("/log", "level=loud", true), 400);
   EXPECT_EQ(post("/status", "level=error", true), 405);
+  EXPECT_EQ(post("/some.Service/Method", "", true), 404);  // What a server answers for a method that is not there.
   EXPECT_EQ(post("/log", "level=error", true), 200);
   EXPECT_THAT(get("/log", "format=json").body, HasSubstr("\"level\":\"error\""));
   EXPECT_EQ(get("/log", "level=debug").status, 200);  // Reading changes nothing.
