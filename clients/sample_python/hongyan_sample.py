@@ -205,8 +205,7 @@ class Client:
         return self._opened(self.ask("register", user_name=user_name, password=password, nickname=nickname, device=self._device()))
 
     def login(self, user_name, password):
-        credential = login_pb2.Password(user_name=user_name, password=password)
-        return self._opened(self.ask("login", password=credential, device=self._device()))
+        return self._opened(self.ask("login", password={"user_name": user_name, "password": password}, device=self._device()))
 
     def identify(self):
         return self.ask("identify")
@@ -245,8 +244,7 @@ class Client:
         rows, before, more = [], marker.up_to + 1, True
         while more:
             page = self.ask("history", conversation=marker.conversation, before_position=before, limit=100)
-            fresh = [message for message in page.messages if message.key not in self.seen]
-            rows += fresh
+            rows += (fresh := [message for message in page.messages if message.key not in self.seen])
             more = page.more and len(fresh) == len(page.messages)
             before = page.messages[-1].position if page.messages else 0
         self.seen.update(message.key for message in rows)
@@ -277,10 +275,8 @@ def main():
     link = ShortLink(arguments.address) if arguments.link == "short" else LongLink(arguments.address, lambda ring: rung.set(), pin=arguments.seal)
     client = Client(link)
     password = os.environ.get("HONGYAN_SAMPLE_PASSWORD") or getpass.getpass()
-    if arguments.register:
-        client.register(arguments.register, password, arguments.register)
-    else:
-        client.login(arguments.login, password)
+    name = arguments.register or arguments.login
+    client.register(name, password, name) if arguments.register else client.login(name, password)
     print("I am", client.uin, flush=True)
     show(client, client.sync())
     for line in sys.stdin:
@@ -289,8 +285,7 @@ def main():
             if word == "quit":
                 break
             if word == "send":
-                uin, _, text = rest.partition(" ")
-                client.send(int(uin), text)
+                client.send(int(rest.split(" ")[0]), rest.partition(" ")[2])
             elif word == "add":
                 client.ask("friend/add", uin=int(rest), greeting="hello")
             elif word == "accept":

@@ -214,9 +214,10 @@ void People::read(size_t, Device& device) {
   request.mutable_conversation()->set_id(key.second);
   request.set_position(newest);
   const auto heard = device.ask<MarkReadRequest, MarkReadResponse>("read", request);
-  if (heard.code() == 0 && heard.said.timeline == timeline) {
-    stage_.ledger.marked_read(device.uin(), key, newest, heard.said);
-  }
+  if (heard.code() != 0 || heard.said.timeline != timeline) return;
+  // A group that is served by markers is known up to the newest one only; the answer says where the mark stands.
+  const uint64_t stands = key.first == model::k_conversation_group ? std::min(newest, heard.response.state().read_position()) : newest;
+  if (stands > 0) stage_.ledger.marked_read(device.uin(), key, stands, heard.said);
 }
 
 void People::set_conversation(Device& device) {

@@ -1,5 +1,6 @@
 """What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order, and
-the unit tests again under the address and undefined-behaviour sanitizers; with --long also under the thread sanitizer.
+the unit tests of the core (base, runtime, rpc) again under the address and undefined-behaviour sanitizers; with --long
+those of all rooms, and under the thread sanitizer too.
 
 A script is any executable file there; it runs from the root of the checkout, says what it does, and passes by exit 0.
 `# timeout: SECONDS` among its first lines changes the default; `# long` makes it part of `test --long` only. A script
@@ -108,13 +109,14 @@ def stage_unit(arguments):
 SUPPRESSIONS = ROOT / "tools/check/thread_sanitizer.txt"
 
 
-def under_sanitizer(sanitizer, folder, options):
-    """The unit tests of all rooms, built again; the simulator and the benches, which are slow, are left out."""
+def under_sanitizer(sanitizer, folder, options, core=False):
+    """The unit tests, built again; the simulator and the benches, which are slow, are left out."""
     tally = Tally()
-    built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, "room_tests"]) == 0
+    target, chosen = ("core_tests", ["--label-regex", "^core$"]) if core else ("room_tests", ["--exclude-regex", "^sim$"])
+    built = run(["bash", ROOT / "tools/verbs/build.sh", "--sanitize", sanitizer, target]) == 0
     tally.add(f"build with the {sanitizer} sanitizer", built)
     if built:
-        found = unit_tests(ROOT / folder, options, "--exclude-regex", "^sim$")
+        found = unit_tests(ROOT / folder, options, *chosen)
         found.failed = [f"{name} ({sanitizer} sanitizer)" for name in found.failed]
         tally.extend(found)
     return tally
@@ -122,7 +124,7 @@ def under_sanitizer(sanitizer, folder, options):
 
 def stage_sanitizers(arguments):
     return under_sanitizer("address", "build-asan", {"ASAN_OPTIONS": "detect_stack_use_after_return=0",
-                                                     "UBSAN_OPTIONS": "print_stacktrace=1"})
+                                                     "UBSAN_OPTIONS": "print_stacktrace=1"}, core=not arguments.long)
 
 
 def stage_threads(arguments):

@@ -30,7 +30,7 @@ class PlainMemory : public CounterMemory {
 template <size_t N>
 void copy_text(char (&into)[N], std::string_view text) {
   const size_t count = std::min(text.size(), N - 1);
-  std::memcpy(into, text.data(), count);
+  text.copy(into, count);  // Unlike memcpy, also of nothing.
   into[count] = '\0';
 }
 
