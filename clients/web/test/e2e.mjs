@@ -338,9 +338,9 @@ const steps = {
     await b.say('At noon');
     for (const one of [b, a]) {
       await one.sees('At noon');
+      // The list may still be taking its measures, and shows nothing of a row meanwhile.
+      await until(async () => /^(You|Quinn)\s+Which day\?$/.test(await one.page.locator('.quoted').innerText()), 'who and what is quoted');
       check((await one.page.locator('.quoted').count()) === 1, 'one message quotes');
-      const words = await one.page.locator('.quoted').innerText();
-      check(/^(You|Quinn)\s+Which day\?$/.test(words), `who and what is quoted: ${words}`);
     }
     await a.page.locator('.quoted').click();
     await a.page.waitForSelector('.flash .text:has-text("Which day?")');
