@@ -416,6 +416,16 @@ def interactive(server, alice, bob):
         assert texts.count(text) == 1, (text, texts)
 
 
+def terminals():
+    """Whether this machine gives pseudo-terminals: a box with a bare /dev does not."""
+    try:
+        for end in pty.openpty():
+            os.close(end)
+        return True
+    except OSError:
+        return False
+
+
 def main():
     unit_tests()
     cases = 1
@@ -427,6 +437,9 @@ def main():
                                 (groups, (alice, bob, carol)), (killed_sender, (server, alice, bob)),
                                 (server_away, (server, alice, bob)), (following, (alice, bob)), (devices, (alice, bob)),
                                 (encrypted, (folder,)), (documented, (folder,)), (interactive, (server, alice, bob))):
+            if case is interactive and not terminals():
+                print("interactive left out: there are no pseudo-terminals here")
+                continue
             started = time.monotonic()
             case(*arguments)
             cases += 1
