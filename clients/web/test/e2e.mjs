@@ -503,6 +503,31 @@ const steps = {
     await a.close();
     await b.close();
   },
+  async 'a list that moves under the mouse loses no click'() {
+    const [a, b] = await friends('Ada', 'Ben');
+    const c = await (await Person.make('Cleo')).register();
+    await a.ask(c);
+    await c.accept(a);
+    for (const other of [b, c]) {
+      await other.open_friend(a);
+      await other.say(`${other.nickname} was here`);
+    }
+    await a.go('Chats');
+    const row = a.page.locator('.chat', { hasText: 'Ben was here' });
+    await a.page.locator('.chat', { hasText: 'Cleo was here' }).waitFor();
+    await row.waitFor();
+    const top = () => a.page.locator('.chat').first().textContent();
+    await until(async () => (await top()).includes('Cleo'), 'who wrote last is on top');
+    const { x, y, width, height } = await row.boundingBox();
+    await a.page.mouse.move(x + width / 2, y + height / 2);
+    await a.page.mouse.down();
+    await b.say('Ben again');
+    await until(async () => (await top()).includes('Ben'), 'the list has moved');
+    await a.page.mouse.up();
+    await a.page.waitForSelector('.who:has-text("Ben")');
+    await a.sees('Ben again');
+    for (const one of [a, b, c]) await one.close();
+  },
   async 'two tabs stay in step and hand over within a second'() {
     const [a, b] = await friends('Kim', 'Lou');
     await a.open_friend(b);
