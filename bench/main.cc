@@ -1,4 +1,4 @@
-// hongyan-bench: `send`, `sync`, `coro`, `counters`, `rpc`, `http`, `overload` and `connections`; `peer` is a child of a
+// hongyan-bench: `send`, `sync`, `coro`, `counters`, `tickets`, `rpc`, `http`, `overload` and `connections`; `peer` is a child of a
 // measurement. Exit status: 0
 // every floor is met, 1 one is missed or the run failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
@@ -54,6 +54,7 @@ int main(int argc, char** argv) {
   CLI::App* coro = common(app.add_subcommand("coro", "Coroutines: switching, making, and what a million of them weigh"));
   coro->add_flag("--full", options.full, "10 million parked coroutines too: takes 9 GB of memory");
   CLI::App* counters = common(app.add_subcommand("counters", "Counters in shared memory: an addition, a sample of a histogram"));
+  CLI::App* tickets = common(app.add_subcommand("tickets", "Checking a call's right: ticket, policy, grant"));
   CLI::App* rpc = common(app.add_subcommand("rpc", "Calls of 100 bytes beside a raw loop and gRPC"));
   CLI::App* http = common(app.add_subcommand("http", "The same over HTTP/1.1 beside nginx"));
   for (CLI::App* verb : {rpc, http}) {
@@ -76,6 +77,7 @@ int main(int argc, char** argv) {
   if (coro->parsed()) return measure("coro", command, options, json, hongyan::bench::bench_coro);
   using namespace hongyan::bench;
   if (counters->parsed()) return measure("counters", command, options, json, bench_counters);
+  if (tickets->parsed()) return measure("tickets", command, options, json, bench_tickets);
   if (rpc->parsed()) return measure("rpc", command, options, json, bench_rpc);
   if (http->parsed()) return measure("http", command, options, json, bench_http);
   if (overload->parsed()) return measure("overload", command, options, json, bench_overload);

@@ -23,6 +23,8 @@ struct Options {
 Status bench_send(Env& env, const Options& options, Report& report);
 // The runtime alone; needs no server.
 Status bench_coro(Env& env, const Options& options, Report& report);
+// What checking a call's right costs.
+Status bench_tickets(Env& env, const Options& options, Report& report);
 Status bench_counters(Env& env, const Options& options, Report& report);
 Status bench_sync(Env& env, const Options& options, Report& report);
 // Frames, HTTP, and what an idle connection costs. Server and load generator are children, on a processor each.

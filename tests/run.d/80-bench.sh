@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "${HY_ROOT:-$(dirname "$0")/../..}"
 bench=${HY_BUILD:-build}/bin/hongyan-bench
-for name in send sync coro counters rpc http connections overload; do
+for name in send sync coro counters tickets rpc http connections overload; do
   code=0
   report=$("$bench" $name --quick --json) || code=$?
   REPORT=$report CODE=$code NAME=$name python3 - <<'PY'
@@ -20,11 +20,11 @@ for row in report["rows"]:
     assert set(row["peers"]) == set(row["ratios"]), row
     assert (row["floor"] is None) == (row["met"] is None), row
 floors = [row for row in report["rows"] if row["floor"]]
-assert len(floors) >= {"coro": 0, "counters": 0, "http": 1, "connections": 1}.get(name, 2) and (os.environ["CODE"] == "0") == all(row["met"] for row in floors), floors
+assert len(floors) >= {"coro": 0, "counters": 0, "tickets": 0, "http": 1, "connections": 1}.get(name, 2) and (os.environ["CODE"] == "0") == all(row["met"] for row in floors), floors
 exact = [row for row in floors if row["unit"] in ("frames", "bytes")]  # Counts do not depend on the machine.
 assert all(row["met"] for row in exact if row["unit"] == "frames"), exact
 print(f"{name}: {len(report['rows'])} rows, {len(floors)} floors")
 PY
 done
 if "$bench" send --nonsense >/dev/null 2>&1; then echo "an unknown option was accepted" >&2; exit 1; fi
-echo "7 passed, 0 failed"
+echo "9 passed, 0 failed"

@@ -19,6 +19,7 @@ sys.path.insert(0, str(HERE.parent / "docs"))
 import check_layers
 import contract
 import dependencies
+import frozen
 
 LINES_MAX = 1000  # A file that needs more holds more than one subject.
 HEADINGS = ["What", "Promises", "Start here", "Tests", "Not here"]
@@ -169,6 +170,11 @@ def documents(tree):
             yield f"{name}:1: documents: differs from the contract's sources; run tools/docs/contract.py"
 
 
+def kept_for_ever(tree):
+    if (tree.root / frozen.PAGE).is_file():
+        yield from frozen.complaints(tree.root)
+
+
 def executable(tree):
     """What is run by name must be executable, or `test` would pass it over without a word."""
     for file in tree.files:
@@ -177,7 +183,7 @@ def executable(tree):
             yield f"{name}:1: executable: a script of tests/run.d must be executable"
 
 
-CHECKS = [layers, linked, sizes, words, readmes, registered, compiled, documents, executable]
+CHECKS = [layers, linked, sizes, words, readmes, registered, compiled, documents, kept_for_ever, executable]
 
 
 def with_debt(tree, complaints):
