@@ -4,13 +4,14 @@ import http.client
 import json
 import os
 import pathlib
-import re
 import signal
 import ssl
 import subprocess
 import tempfile
 import time
 import uuid
+
+import ports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = ROOT / "build/bin/hongyan-server"
@@ -36,8 +37,9 @@ class Server:
         self.data = pathlib.Path(data or tempfile.mkdtemp(prefix="hongyan-test-"))
         self.options = list(options)
         self.process = None
-        self.port = 0
-        self.other_ports = {}  # After a restart the server is where it was.
+        # After a restart the server is where it was; no outgoing connection can take these meanwhile.
+        self.port, long_link, server_api = ports.free(3)
+        self.other_ports = {"HONGYAN_LONG_LINK_PORT": str(long_link), "HONGYAN_SERVER_API_PORT": str(server_api)}
         self.output = []
 
     def start(self, wait_s=30):
@@ -50,9 +52,6 @@ class Server:
             self.output.append(line.rstrip("\n"))
             if line.startswith("ready "):
                 self.ready = json.loads(line[len("ready "):])
-                self.port = int(re.search(r":(\d+)/?$", self.ready["web"]).group(1))
-                for name, setting in (("long_link", "LONG_LINK"), ("server_api", "SERVER_API")):
-                    self.other_ports[f"HONGYAN_{setting}_PORT"] = self.ready[name].rpartition(":")[2]
                 if "sealed_link" in self.ready:
                     self.other_ports["HONGYAN_LONG_LINK_SEALED_PORT"] = self.ready["sealed_link"].rpartition(":")[2]
                 return self
