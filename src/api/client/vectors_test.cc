@@ -3,11 +3,13 @@
 #include <google/protobuf/util/message_differencer.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "api/client/chat.rpc.pb.h"
 #include "api/client/friend.rpc.pb.h"
@@ -28,8 +30,8 @@ std::vector<rpc::MethodInfo> commands() {
   client::LoginFake login;
   client::FriendFake friends;
   client::ChatFake chat;
-  client::SyncFake sync;
-  client::GroupFake group;
+  client::MessageSyncFake sync;
+  client::GroupChatFake group;
   for (const rpc::Service* service : std::initializer_list<const rpc::Service*>{&login, &friends, &chat, &sync, &group}) {
     for (const rpc::MethodInfo& method : service->methods()) {
       if (method.command_id != 0) found.push_back(method);
