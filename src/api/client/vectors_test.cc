@@ -31,8 +31,10 @@ std::vector<rpc::MethodInfo> commands() {
   client::FriendFake friends;
   client::ChatFake chat;
   client::MessageSyncFake sync;
+  client::LinkFake link;
   client::GroupChatFake group;
-  for (const rpc::Service* service : std::initializer_list<const rpc::Service*>{&login, &friends, &chat, &sync, &group}) {
+  for (const rpc::Service* service :
+       std::initializer_list<const rpc::Service*>{&login, &friends, &chat, &sync, &link, &group}) {
     for (const rpc::MethodInfo& method : service->methods()) {
       if (method.command_id != 0) found.push_back(method);
     }
