@@ -54,20 +54,12 @@ class SimLane : public runtime::Lane {
   runtime::WaitList waiting_;
 };
 
-std::string_view name_of(runtime::LogLevel level) {
-  switch (level) {
-    case runtime::LogLevel::debug: return "debug";
-    case runtime::LogLevel::info: return "info";
-    case runtime::LogLevel::warning: return "warning";
-    case runtime::LogLevel::error: return "error";
-  }
-  return "";
-}
-
 }  // namespace
 
-void SimLog::write(runtime::LogLevel level, std::string_view line) {
-  world_.note(process_ + " logs " + std::string(name_of(level)) + ": " + std::string(line));
+void SimLog::write(const runtime::LogEvent& event) {
+  fmt::memory_buffer text;
+  put_text(text, event);
+  world_.note(process_ + " logs " + std::string(name_of(event.level)) + ": " + fmt::to_string(text));
 }
 
 SimEnv::SimEnv(World& world, SimDisk& disk, const std::string& name, uint64_t incarnation, int64_t utc_offset_ms)

@@ -23,7 +23,7 @@ namespace hongyan::sim {
 class SimLog : public runtime::Log {
  public:
   SimLog(World& world, std::string process) : world_(world), process_(std::move(process)) {}
-  void write(runtime::LogLevel level, std::string_view line) override;
+  void write(const runtime::LogEvent& event) override;
 
  private:
   World& world_;

@@ -62,6 +62,9 @@ class Reader {
 // Time depends on the length only.
 bool equal_constant_time(std::string_view a, std::string_view b);
 
+// Bytes of the UTF-8 character that `text`, which is not empty, begins with; 0: there is none.
+size_t utf8_length(std::string_view text);
+
 std::string to_hex(std::string_view bytes);
 std::optional<std::string> from_hex(std::string_view hex);
 std::string to_base64(std::string_view bytes);                        // Standard alphabet with padding.

@@ -31,6 +31,9 @@ struct Call {
   Trace trace;
   Priority priority;
   uint64_t routing_key = 0;  // What a channel spreads calls by, a uin for most; 0: none.
+  // Whose call it is, as who checked the ticket found (where nobody has a key: as it claims); 0: nobody's, or not known.
+  // For the log and for traces: rights are the guard's business.
+  uint64_t uin = 0;
 
   // The same call, ending no later than `limit`.
   Call until(Time limit) const {

@@ -9,7 +9,9 @@
 
 namespace hongyan::runtime {
 
-std::string describe_frame(const void* instruction) {
+namespace {
+
+std::string describe(const void* instruction, bool offset) {
   Dl_info info{};
   const auto address = reinterpret_cast<uintptr_t>(instruction);
   if (dladdr(instruction, &info) == 0) return fmt::format("{:#x}", address);
@@ -22,7 +24,13 @@ std::string describe_frame(const void* instruction) {
   char* const demangled = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
   const std::string name = status == 0 ? demangled : info.dli_sname;
   std::free(demangled);
-  return fmt::format("{}+{:#x}", name, address - reinterpret_cast<uintptr_t>(info.dli_saddr));
+  return offset ? fmt::format("{}+{:#x}", name, address - reinterpret_cast<uintptr_t>(info.dli_saddr)) : name;
 }
+
+}  // namespace
+
+std::string describe_frame(const void* instruction) { return describe(instruction, true); }
+
+std::string describe_function(const void* instruction) { return describe(instruction, false); }
 
 }  // namespace hongyan::runtime

@@ -9,4 +9,7 @@ namespace hongyan::runtime {
 // "hongyan-server+0x4711", which addr2line understands.
 std::string describe_frame(const void* instruction);
 
+// The function alone, for profiles: "hongyan::rpc::Server::accept_loop()", or "hongyan-server+0x4711".
+std::string describe_function(const void* instruction);
+
 }  // namespace hongyan::runtime

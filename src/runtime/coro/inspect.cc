@@ -107,6 +107,7 @@ std::string Scheduler::dump(bool with_frames) const {
 SchedulerStats Scheduler::stats() const {
   SchedulerStats stats;
   stats.live = impl_->live;
+  impl_->run_queue.each([&stats](const auto&) { ++stats.ready; });
   stats.waiting_timers = impl_->timers.size();
   stats.spawned = impl_->spawned;
   stats.parked = impl_->parked;

@@ -109,6 +109,7 @@ struct CoroutineInfo {
 
 struct SchedulerStats {
   size_t live = 0;
+  size_t ready = 0;  // In the run queue: counted, so not for every call.
   size_t waiting_timers = 0;
   uint64_t spawned = 0;
   uint64_t parked = 0;  // Times one was, and came back.

@@ -2,7 +2,17 @@
 
 #include <cstring>
 
+#include "runtime/trace/tracer.h"
+
 namespace hongyan::runtime {
+
+Env::Env() = default;
+Env::~Env() = default;
+
+Tracer& Env::tracer() {
+  if (tracer_ == nullptr) tracer_ = std::make_unique<Tracer>(*this);
+  return *tracer_;
+}
 
 uint64_t Env::random_u64() {
   char bytes[8];

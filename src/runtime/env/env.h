@@ -20,7 +20,9 @@ namespace hongyan::runtime {
 
 class Counters;  // runtime/counters/counters.h
 class Log;       // runtime/log/log.h
+class Profiler;   // runtime/env/profiler.h
 class Readiness;  // runtime/env/readiness.h
+class Tracer;     // runtime/trace/tracer.h
 
 // What an operation that never waits has done.
 struct Progress {
@@ -125,7 +127,10 @@ class Lane {
 
 class Env {
  public:
-  virtual ~Env() = default;
+  Env();
+  virtual ~Env();
+  Env(const Env&) = delete;
+  Env& operator=(const Env&) = delete;
   virtual Scheduler& scheduler() = 0;
   virtual Time now() = 0;                         // Monotonic; the loop's cached reading.
   virtual int64_t utc_ms() = 0;                   // May jump. Nothing's safety rests on it.
@@ -139,9 +144,16 @@ class Env {
   virtual Log& log() = 0;
   // For foreign libraries' descriptors (runtime/hook); null where there is no kernel.
   virtual Readiness* readiness() { return nullptr; }
+  // Where the processor's time and the memory go; null where there is no kernel.
+  virtual Profiler* profiler() { return nullptr; }
+  // Made when it is first asked for, on the owning thread.
+  Tracer& tracer();
 
   uint64_t random_u64();
   std::string random_bytes(size_t count);
+
+ private:
+  std::unique_ptr<Tracer> tracer_;
 };
 
 // The background's own Call: nobody waits for it, so it sets its own limit.

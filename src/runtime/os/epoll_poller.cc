@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "runtime/os/clock.h"
+#include "runtime/os/loop_counters.h"
 
 namespace hongyan::runtime {
 namespace {
@@ -38,6 +39,7 @@ Time EpollPoller::now() { return monotonic_now(); }
 
 int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
   const Time start = now();
+  if (counters_ != nullptr && turn_began_ != Time{}) counters_->turn(start - turn_began_, start);
   const Duration sleep = limit <= start ? Duration(0) : std::min(limit - start, k_sleep_max);
   timespec timeout{};
   timeout.tv_sec = sleep / 1s;
@@ -53,6 +55,7 @@ int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
 void EpollPoller::poll(Time limit) {
   epoll_event events[k_events_max];
   const int count = wait(events, k_events_max, limit);
+  if (counters_ != nullptr) turn_began_ = now();
   for (int i = 0; i < count; ++i) {
     if (events[i].data.ptr != nullptr) {
       static_cast<Watcher*>(events[i].data.ptr)->on_events(events[i].events);

@@ -12,6 +12,8 @@ struct epoll_event;
 
 namespace hongyan::runtime {
 
+class LoopCounters;
+
 class Watcher {
  public:
   virtual ~Watcher() = default;
@@ -30,6 +32,9 @@ class EpollPoller : public Poller {
   void poll(Time limit) override;
   void interrupt() override;
 
+  // Tells `counters` (null: nobody) how long each turn of the loop lasted. It outlives the poller's loop.
+  void count_in(LoopCounters* counters) { counters_ = counters; }
+
   // Owning thread only. False when the kernel has no memory or watches left for it.
   bool add(int descriptor, Watcher* watcher);
   void remove(int descriptor);  // Before it is closed.
@@ -37,6 +42,8 @@ class EpollPoller : public Poller {
  private:
   int wait(::epoll_event* events, int events_max, Time limit);
 
+  LoopCounters* counters_ = nullptr;
+  Time turn_began_{};
   int epoll_;
   int wakeup_;  // An eventfd.
   std::atomic<bool> wakeup_pending_{false};

@@ -28,6 +28,7 @@ class LoadBoard {
   LoadBoard& operator=(const LoadBoard&) = delete;
 
   int descriptor() const { return descriptor_; }
+  size_t own() const { return own_; }  // The worker's cell; another's when that one has ended.
   // --- the worker ---
   void opened() { cells_[own_].open.fetch_add(1, std::memory_order_relaxed); }
   void closed() { cells_[own_].open.fetch_sub(1, std::memory_order_relaxed); }

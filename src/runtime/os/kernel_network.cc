@@ -263,7 +263,7 @@ class KernelListener : public Listener {
     refused_.add(1);
     Scheduler& scheduler = Scheduler::current();
     if (scheduler.now() >= log_again_) {
-      log_.error("net: cannot accept at {}: {}", address_, std::strerror(error));
+      log_.error("net: cannot accept", {{"address", address_}, {"error", std::strerror(error)}});
       log_again_ = after(scheduler.now(), 10s);
     }
     const Time end = after(scheduler.now(), k_accept_pause);

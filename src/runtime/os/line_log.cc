@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <iterator>
 #include <utility>
 
 #include "runtime/os/clock.h"
@@ -15,41 +14,20 @@
 namespace hongyan::runtime {
 namespace {
 
-// Longer lines are cut: a log is for people, and whatever comes from outside must not fill the
-// disk.
-constexpr size_t k_line_bytes_max = 8 * 1024;
-
-const char* name_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warning: return "warning";
-    case LogLevel::error: return "error";
-  }
-  return "?";
-}
-
-std::string head(LogLevel level) {
-  const int64_t ms = utc_milliseconds();
-  const time_t seconds = ms / 1000;
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z {} ", parts.tm_year + 1900,
-                     parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                     ms % 1000, name_of(level));
-}
+constexpr size_t k_date_bytes = 19;
+constexpr size_t k_head_bytes_max = 64;  // Date, level and what JSON has around them.
 
 }  // namespace
 
-LineLog::LineLog(const std::string& path) {
+LineLog::LineLog(const std::string& path, Format format) : format_(format) {
   const int opened = path.empty() ? -1 : open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   const int reason = errno;
   if (opened >= 0) descriptor_ = opened, owned_ = true;
   start();
-  if (opened < 0 && !path.empty()) error("log: cannot open {}: {}; logging to stderr", path, std::strerror(reason));
+  if (opened < 0 && !path.empty()) error("log: cannot open the file; logging to stderr", {{"path", path}, {"error", std::strerror(reason)}});
 }
 
-LineLog::LineLog(int descriptor) : descriptor_(descriptor) { start(); }
+LineLog::LineLog(int descriptor, Format format) : format_(format), descriptor_(descriptor) { start(); }
 
 LineLog::~LineLog() {
   {
@@ -69,30 +47,44 @@ void LineLog::start() {
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void LineLog::write(LogLevel level, std::string_view line) {
-  std::string out = head(level);
-  for (const char c : line.substr(0, k_line_bytes_max)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      fmt::format_to(std::back_inserter(out), "\\x{:02x}", byte);
-    } else {
-      out.push_back(c);
-    }
-  }
-  if (line.size() > k_line_bytes_max) out += "...";
-  out.push_back('\n');
+void LineLog::write(const LogEvent& event) {
+  fmt::memory_buffer body;
+  if (format_ == Format::json) put_json(body, event);
+  else put_text(body, event);
+  const int64_t now = utc_milliseconds();
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    if (waiting_.size() + out.size() > k_buffer_bytes) {
+    if (waiting_.size() + body.size() + k_head_bytes_max > k_buffer_bytes) {
       ++dropped_;
       if (drops_ != nullptr) drops_->add(1);
       return;
     }
     wake = waiting_.empty();
-    waiting_ += out;
+    put_line(waiting_, now, event.level, {body.data(), body.size()});
   }
   if (wake) news_.notify_one();
+}
+
+// With the mutex held: the date is written once a second.
+void LineLog::put_line(std::string& out, int64_t utc_ms, LogLevel level, std::string_view body) {
+  if (const time_t second = utc_ms / 1000; second != second_) {
+    second_ = second;
+    tm parts{};
+    gmtime_r(&second, &parts);
+    fmt::format_to_n(date_, sizeof(date_), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  }
+  const auto ms = static_cast<int>(utc_ms % 1000);
+  const char fraction[] = {'.', static_cast<char>('0' + ms / 100), static_cast<char>('0' + ms / 10 % 10),
+                           static_cast<char>('0' + ms % 10), 'Z'};
+  if (format_ == Format::json) out += "{\"time\":\"";
+  out.append(date_, k_date_bytes).append(fraction, sizeof(fraction));
+  out += format_ == Format::json ? "\",\"level\":\"" : " ";
+  out += name_of(level);
+  out += format_ == Format::json ? "\"," : " ";
+  out += body;
+  out += format_ == Format::json ? "}\n" : "\n";
 }
 
 void LineLog::count_drops_in(Counter* counter) {
@@ -114,8 +106,15 @@ void LineLog::write_loop() {
     taken.swap(waiting_);
     const uint64_t dropped = std::exchange(dropped_, 0);
     writing_ = true;
+    if (dropped > 0) {
+      fmt::memory_buffer body;
+      const LogField fields[] = {{"lines", dropped}};
+      const LogEvent event{.level = LogLevel::warning, .text = "log: lines were dropped: the disk was too slow", .fields = fields};
+      if (format_ == Format::json) put_json(body, event);
+      else put_text(body, event);
+      put_line(taken, utc_milliseconds(), event.level, {body.data(), body.size()});
+    }
     lock.unlock();
-    if (dropped > 0) taken += head(LogLevel::warning) + fmt::format("log: {} lines were dropped: the disk was too slow\n", dropped);
     // A full disk loses lines; the service goes on.
     for (std::string_view rest = taken; !rest.empty();) {
       const ssize_t count = ::write(descriptor_, rest.data(), rest.size());

@@ -1,4 +1,5 @@
-// The log as text, one line an event: `2026-11-21T04:07:13.123Z info text`. Control characters are written as \xNN, so
+// The log as text, one line an event: `2026-11-21T04:07:13.123Z info text key=value`, or as JSON, an object a line:
+// `{"time":"2026-11-21T04:07:13.123Z","level":"info","text":"text","key":"value"}`. Control characters are escaped, so
 // nobody can forge a line. Any thread; several processes may share a file.
 //
 // Whoever logs never waits for the disk: lines go to a buffer of 1 MiB and a thread writes them at once. Lines that do
@@ -6,7 +7,6 @@
 // before an orderly end is written; a crash loses what the disk had not taken.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <string>
@@ -21,12 +21,14 @@ class LineLog : public Log {
  public:
   static constexpr size_t k_buffer_bytes = 1024 * 1024;
 
+  enum class Format { text, json };
+
   // To stderr when `path` is empty or can't be opened.
-  explicit LineLog(const std::string& path);
+  explicit LineLog(const std::string& path, Format format = Format::text);
   // To a descriptor that the caller keeps open.
-  explicit LineLog(int descriptor);
+  explicit LineLog(int descriptor, Format format = Format::text);
   ~LineLog() override;
-  void write(LogLevel level, std::string_view line) override;
+  void write(const LogEvent& event) override;
   // Null: no more. The counter outlives all lines but the last ones of the process.
   void count_drops_in(Counter* counter);
   // Waits until the disk has taken what was handed in before: for ends and tests.
@@ -35,6 +37,8 @@ class LineLog : public Log {
  private:
   void start();
   void write_loop();
+  void put_line(std::string& out, int64_t utc_ms, LogLevel level, std::string_view body);
+  const Format format_;
   bool owned_ = false;
   int descriptor_ = 2;
   std::mutex mutex_;
@@ -44,6 +48,8 @@ class LineLog : public Log {
   bool closing_ = false;
   uint64_t dropped_ = 0;        // Not told yet.
   Counter* drops_ = nullptr;
+  int64_t second_ = -1;         // That `date_` writes.
+  char date_[32] = {};          // "2026-11-21T04:07:13"
   std::thread thread_;
 };
 

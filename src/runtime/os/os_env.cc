@@ -14,8 +14,10 @@
 #include "runtime/os/epoll_poller.h"
 #include "runtime/os/kernel_disk.h"
 #include "runtime/os/kernel_network.h"
+#include "runtime/os/kernel_profiler.h"
 #include "runtime/os/kernel_readiness.h"
 #include "runtime/os/line_log.h"
+#include "runtime/os/loop_counters.h"
 #include "runtime/os/shared_counters.h"
 #include "runtime/os/stall_detector.h"
 #include "runtime/os/thread_lane.h"
@@ -44,7 +46,7 @@ class StopSignals : public Watcher {
   void on_events(uint32_t) override {
     signalfd_siginfo info{};
     if (read(descriptor_, &info, sizeof(info)) != static_cast<ssize_t>(sizeof(info))) return;
-    log_.info("runtime: stopping on signal {}", info.ssi_signo);
+    log_.info("runtime: stopping", {{"signal", info.ssi_signo}});
     pthread_sigmask(SIG_UNBLOCK, &signals_, nullptr);  // Whoever asks twice does not want to wait.
     scheduler_.stop();
   }
@@ -58,9 +60,11 @@ class StopSignals : public Watcher {
 };
 
 // Nobody stops because nobody can look: without a file the counters are this process's alone.
-std::unique_ptr<CounterMemory> counter_memory(const std::string& path, Log& log) {
-  if (path.empty()) return nullptr;
-  auto memory = make_shared_counters(path);
+std::unique_ptr<CounterMemory> counter_memory(const OsEnvOptions& options, Log& log) {
+  if (options.counters_path.empty()) return nullptr;
+  clean_shared_counters(options.counters_path);
+  const bool worker = options.inherited.board != nullptr;
+  auto memory = make_shared_counters(worker ? worker_counters_path(options.counters_path, getpid()) : options.counters_path);
   if (memory.ok()) return std::move(*memory);
   log.warning("runtime: no shared counters: {}", memory.status().detail());
   return nullptr;
@@ -68,10 +72,14 @@ std::unique_ptr<CounterMemory> counter_memory(const std::string& path, Log& log)
 
 class OsEnv : public Env {
  public:
-  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path), counters_(counter_memory(options.counters_path, log_), static_cast<uint32_t>(getpid()), utc_milliseconds()) {
+  explicit OsEnv(const OsEnvOptions& options) : options_(options), log_(options.log_path, options.log_json ? LineLog::Format::json : LineLog::Format::text), counters_(counter_memory(options, log_), static_cast<uint32_t>(getpid()), utc_milliseconds()) {
     log_.count_drops_in(&counters_.counter("hongyan_runtime_log_drops", "Lines of the log that a slow disk did not take"));
+    poller_.count_in(&loop_counters_);
   }
-  ~OsEnv() override { log_.count_drops_in(nullptr); }
+  ~OsEnv() override {
+    poller_.count_in(nullptr);
+    log_.count_drops_in(nullptr);
+  }
 
   Scheduler& scheduler() override { return scheduler_; }
   Time now() override { return scheduler_.now(); }
@@ -102,6 +110,11 @@ class OsEnv : public Env {
     return readiness_.get();
   }
 
+  Profiler* profiler() override {
+    if (profiler_ == nullptr) profiler_ = std::make_unique<KernelProfiler>(*this);
+    return profiler_.get();
+  }
+
   void stop_on_signals() {
     signal(SIGPIPE, SIG_IGN);
     if (signals_ == nullptr) signals_ = std::make_unique<StopSignals>(poller_, scheduler_, log_);
@@ -113,12 +126,14 @@ class OsEnv : public Env {
   Counters counters_;
   EpollPoller poller_;
   Scheduler scheduler_{poller_};
+  LoopCounters loop_counters_{counters_, scheduler_};
   StallDetector stall_detector_{scheduler_, counters_, log_};
   KernelNetwork network_{poller_, counters_, log_, std::move(options_.inherited)};
   KernelDisk disk_;
   std::unique_ptr<KernelReadiness> readiness_;
   std::unique_ptr<Lane> pool_;
   std::unique_ptr<StopSignals> signals_;
+  std::unique_ptr<KernelProfiler> profiler_;
 };
 
 }  // namespace

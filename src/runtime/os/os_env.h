@@ -14,6 +14,7 @@ namespace hongyan::runtime {
 struct OsEnvOptions {
   int pool_threads = 2;
   std::string log_path = {};  // Empty: stderr.
+  bool log_json = false;      // Lines of JSON instead of text.
   // Where other processes see the counters (shared_counters.h); empty, or not to be had: nowhere, with a warning then.
   std::string counters_path = {};
   Inherited inherited = {};  // A worker's (worker_master.h).

@@ -10,6 +10,8 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <set>
 
 #include "runtime/os/os_env.h"
 
@@ -128,6 +130,68 @@ TEST_F(SharedCounters, an_env_without_its_file_counts_all_the_same) {
   ASSERT_TRUE(read.ok());
   EXPECT_EQ(find(*read, "hongyan_x").value, 2);
   EXPECT_EQ(read->process, static_cast<uint32_t>(process_id()));
+}
+
+// A process that has counters at `path` until it is killed; its end of a pipe closes with it.
+pid_t start_writer(const std::string& path) {
+  int ready[2];
+  EXPECT_EQ(pipe(ready), 0);
+  const pid_t child = fork();
+  EXPECT_GE(child, 0);
+  if (child == 0) write_for_ever(path, ready[1]);
+  char byte = 0;
+  EXPECT_EQ(read(ready[0], &byte, 1), 1);
+  close(ready[0]);
+  close(ready[1]);
+  return child;
+}
+
+void kill_writer(pid_t child) {
+  int state = 0;
+  EXPECT_EQ(kill(child, SIGKILL), 0);
+  EXPECT_EQ(waitpid(child, &state, 0), child);
+}
+
+TEST_F(SharedCounters, of_the_dead_are_told_from_those_of_the_living_and_removed_at_the_next_start) {
+  const std::string name = directory + "/hongyan-" + std::to_string(getuid()) + "-";
+  const std::string dead = name + "aaaaaaaa", living = name + "bbbbbbbb", own = name + "12345678";
+  kill_writer(start_writer(living));
+  const pid_t alive = start_writer(living);       // So there is a living.last.
+  kill_writer(start_writer(dead));
+  kill_writer(start_writer(dead));                // And a dead.last.
+  const std::string worker = worker_counters_path(own, 4711), other_worker = worker_counters_path(own, 4712);
+  kill_writer(start_writer(worker));
+  const pid_t sibling = start_writer(other_worker);
+  std::ofstream(name + "not-ours") << "what is this";
+  std::filesystem::create_symlink(living, name + "link");
+
+  const auto found = find_shared_counters(directory);
+  std::map<std::string, bool> by_path;
+  for (const CountersFile& one : found) by_path[one.path] = one.alive;
+  EXPECT_EQ(by_path, (std::map<std::string, bool>{{dead, false}, {dead + ".last", false}, {living, true}, {living + ".last", false},
+                                                  {worker, false}, {other_worker, true}}));
+
+  clean_shared_counters(own);
+  std::set<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) left.insert(entry.path().string());
+  EXPECT_EQ(left, (std::set<std::string>{living, living + ".last", other_worker, own + ".last", name + "not-ours", name + "link"}));
+  EXPECT_TRUE(read_shared_counters(living).ok());
+  clean_shared_counters(own);  // Its own last ones stay, for whoever asks why.
+  EXPECT_TRUE(read_shared_counters(own + ".last").ok());
+  kill_writer(alive);
+  kill_writer(sibling);
+  clean_shared_counters(name + "cccccccc");
+  EXPECT_TRUE(find_shared_counters(directory).empty());
+}
+
+TEST_F(SharedCounters, each_worker_has_its_own) {
+  auto board = LoadBoard::create(2);
+  ASSERT_TRUE(board.ok());
+  const std::shared_ptr<LoadBoard> shared = std::move(*board);
+  const auto worker = make_os_env({.counters_path = path, .inherited = {.listeners = {}, .board = shared}});
+  const auto plain = make_os_env({.counters_path = path});
+  EXPECT_TRUE(read_shared_counters(worker_counters_path(path, process_id())).ok());
+  EXPECT_TRUE(read_shared_counters(path).ok());
 }
 
 }  // namespace

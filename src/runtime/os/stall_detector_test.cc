@@ -17,9 +17,11 @@ namespace {
 
 class KeepsLines : public Log {
  public:
-  void write(LogLevel, std::string_view line) override {
+  void write(const LogEvent& event) override {
+    fmt::memory_buffer text;
+    put_text(text, event);
     std::lock_guard lock(mutex_);
-    lines_.emplace_back(line);
+    lines_.push_back(fmt::to_string(text));
   }
   std::vector<std::string> lines() {
     std::lock_guard lock(mutex_);

@@ -8,12 +8,13 @@
 namespace hongyan::runtime {
 namespace {
 
-// Signals belong to the loop's thread: a thread born while they are blocked never sees one.
+// Signals belong to the loop's thread: a thread born while they are blocked never sees one, but for the profiler's.
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGPROF);  // A profile is of all threads (kernel_profiler.h).
     pthread_sigmask(SIG_SETMASK, &all, &before_);
   }
   ~AllSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }

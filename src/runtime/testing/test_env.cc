@@ -21,21 +21,12 @@ class InlineLane : public Lane {
   }
 };
 
-std::string_view name_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::debug: return "debug";
-    case LogLevel::info: return "info";
-    case LogLevel::warning: return "warning";
-    case LogLevel::error: return "error";
-  }
-  CHECK(false);
-  return "";
-}
-
 }  // namespace
 
-void TestLog::write(LogLevel level, std::string_view line) {
-  lines_.push_back(std::string(name_of(level)) + " " + std::string(line));
+void TestLog::write(const LogEvent& event) {
+  fmt::memory_buffer text;
+  put_text(text, event);
+  lines_.push_back(std::string(name_of(event.level)) + " " + fmt::to_string(text));
 }
 
 bool TestLog::contains(std::string_view text) const {

@@ -23,7 +23,7 @@ namespace hongyan::runtime {
 class TestLog : public Log {
  public:
   TestLog() { set_level(LogLevel::debug); }
-  void write(LogLevel level, std::string_view line) override;
+  void write(const LogEvent& event) override;
   const std::vector<std::string>& lines() const { return lines_; }  // "warning disk nearly full"
   bool contains(std::string_view text) const;
 

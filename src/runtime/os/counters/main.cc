@@ -1,36 +1,21 @@
-// hongyan-counters [PATH] [--filter TEXT] [--metrics]: what a process counts or counted, from its shared counters. It
-// asks the process nothing, so it works beside one that hangs and after one that crashed. Exit status: 0 it was read,
-// 1 it was not, 2 wrong usage.
+// hongyan-counters [PATH] [--filter TEXT] [--metrics]: what processes count or counted, from their shared counters. It
+// asks them nothing, so it works beside one that hangs and after one that crashed. Exit status: 0 they were read, 1 none
+// was, 2 wrong usage.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "runtime/os/shared_counters.h"
 
 namespace {
 
 using namespace hongyan::runtime;
-
-// The newest of this user: nearly always there is one.
-std::string newest() {
-  namespace fs = std::filesystem;
-  const std::string prefix = fs::path(default_counters_path("")).filename().string();
-  const std::string mine = prefix.substr(0, prefix.rfind('-') + 1);
-  std::string best;
-  fs::file_time_type best_time{};
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator("/dev/shm", error)) {
-    const std::string name = entry.path().filename().string();
-    if (!name.starts_with(mine) || name.ends_with(".last")) continue;
-    const auto time = entry.last_write_time(error);
-    if (best.empty() || time > best_time) best = entry.path().string(), best_time = time;
-  }
-  return best;
-}
 
 // What another process wrote goes to a terminal: nothing but printable characters.
 std::string clean(std::string text) {
@@ -52,8 +37,35 @@ void print(const CounterSamples& all, std::string_view filter) {
 
 int usage() {
   std::fputs("usage: hongyan-counters [PATH] [--filter TEXT] [--metrics]\n"
-             "  Without PATH: the newest of this user in /dev/shm. PATH.last is of the process before.\n", stderr);
+             "  PATH is a file, or a directory, /dev/shm without one: then all of this user there that run, and a list of what\n"
+             "  dead ones have left; with --metrics, the newest. PATH.last is of the process before.\n", stderr);
   return 2;
+}
+
+int show(const std::string& path, const std::string& filter, bool metrics) {
+  const auto all = read_shared_counters(path);
+  if (!all.ok()) return fmt::print(stderr, "hongyan-counters: {}\n", all.status().detail()), 1;
+  if (metrics) {
+    fmt::print("{}", open_metrics(all->samples));
+    return 0;
+  }
+  fmt::print("{} of process {}\n", path, all->process);
+  print(*all, filter);
+  return 0;
+}
+
+int show_all(const std::string& directory, const std::string& filter, bool metrics) {
+  std::vector<CountersFile> files = find_shared_counters(directory);
+  const auto living = std::ranges::stable_partition(files, [](const CountersFile& one) { return one.alive; });
+  const std::span running(files.begin(), living.begin());
+  if (metrics && !running.empty()) {
+    return show(std::ranges::max_element(running, {}, &CountersFile::born_utc_ms)->path, filter, true);
+  }
+  int status = running.empty() ? 1 : 0;
+  for (const CountersFile& one : running) status |= show(one.path, filter, false);
+  for (const CountersFile& one : living) fmt::print(stderr, "{} is of process {}, which is dead\n", one.path, one.process);
+  if (files.empty()) std::fputs("hongyan-counters: no process of yours has shared counters\n", stderr);
+  return status;
 }
 
 }  // namespace
@@ -68,15 +80,7 @@ int main(int argc, char** argv) {
     else if (!word.starts_with("-") && path.empty()) path = word;
     else return usage();
   }
-  if (path.empty()) path = newest();
-  if (path.empty()) return std::fputs("hongyan-counters: no process of yours has shared counters\n", stderr), 1;
-  const auto all = read_shared_counters(path);
-  if (!all.ok()) return fmt::print(stderr, "hongyan-counters: {}\n", all.status().detail()), 1;
-  if (metrics) {
-    fmt::print("{}", open_metrics(all->samples));
-    return 0;
-  }
-  fmt::print("{} of process {}\n", path, all->process);
-  print(*all, filter);
-  return 0;
+  if (path.empty()) path = "/dev/shm";
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) ? show_all(path, filter, metrics) : show(path, filter, metrics);
 }
