@@ -8,6 +8,7 @@
 #include "rpc/pages/wiring.h"
 #include "rpc/guard.h"
 #include "rpc/local_channel.h"
+#include "runtime/env/profiler.h"
 #include "runtime/log/log.h"
 
 namespace hongyan::bundle {
@@ -20,12 +21,12 @@ template <typename ServiceT>
 class Seat : public rpc::Channel {
  public:
   Seat(process::Surroundings& around, std::string_view audience, std::span<const rpc::MethodInfo> methods)
-      : audience_(audience), guard_(process::guard_of(around, audience, methods)) {}
+      : audience_(audience), guard_(process::guard_of(around, audience, methods)), tracer_(around.env().tracer()) {}
   void take(std::unique_ptr<ServiceT> service) { service_ = std::move(service); }
   ServiceT& service() { return *service_; }
   void serve(rpc::Service& service) {
     methods_ = service.methods();
-    channel_.emplace(service, guard_.get());
+    channel_.emplace(service, guard_.get(), &tracer_);
   }
   GuardedService guarded() { return {.audience = audience_, .methods = methods_, .channel = this}; }
   Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
@@ -37,6 +38,7 @@ class Seat : public rpc::Channel {
   const std::string audience_;
   std::span<const rpc::MethodInfo> methods_;
   std::unique_ptr<rpc::Guard> guard_;
+  runtime::Tracer& tracer_;
   std::unique_ptr<ServiceT> service_;
   std::optional<rpc::LocalChannel> channel_;
 };
@@ -45,9 +47,9 @@ class Seat : public rpc::Channel {
 template <typename ServiceT>
 class LogicSeat : public rpc::Channel {
  public:
-  void take(std::unique_ptr<ServiceT> service) {
+  void take(Env& env, std::unique_ptr<ServiceT> service) {
     service_ = std::move(service);
-    channel_.emplace(*service_, nullptr);
+    channel_.emplace(*service_, nullptr, &env.tracer());
   }
   Status call(Call& call, const rpc::MethodInfo& method, const rpc::Message& request, rpc::Message& response) override {
     CHECK(channel_.has_value());
@@ -101,6 +103,7 @@ class BundleImpl : public Bundle, private process::Surroundings {
   // Access first, so that nothing new comes in; then what works in the background.
   void stop(Call& call) override {
     ready_ = false;
+    if (runtime::Profiler* const profiler = env_.profiler()) profiler->end_early();
     if (config_.serve_web) {
       server_port_->stop(call);
       short_link_->stop(call);
@@ -171,12 +174,12 @@ class BundleImpl : public Bundle, private process::Surroundings {
   }
 
   void make_logic() {
-    login_.take(logic::make_login(env_, process::login_deps(*this),
+    login_.take(env_, logic::make_login(env_, process::login_deps(*this),
                                   {.region = "r" + std::to_string(config_.region), .auth = config_.auth}));
-    friend_.take(logic::make_friend(env_, process::friend_deps(*this)));
-    group_chat_.take(logic::make_group_chat(env_, process::group_chat_deps(*this)));
-    chat_.take(logic::make_chat(env_, process::chat_deps(*this)));
-    message_sync_.take(logic::make_message_sync(env_, process::message_sync_deps(*this)));
+    friend_.take(env_, logic::make_friend(env_, process::friend_deps(*this)));
+    group_chat_.take(env_, logic::make_group_chat(env_, process::group_chat_deps(*this)));
+    chat_.take(env_, logic::make_chat(env_, process::chat_deps(*this)));
+    message_sync_.take(env_, logic::make_message_sync(env_, process::message_sync_deps(*this)));
   }
 
   void make_access() {
@@ -185,7 +188,10 @@ class BundleImpl : public Bundle, private process::Surroundings {
     make_gates();
     access::ServerPortDeps deps = process::server_port_deps(*this, [this] { return config_.web_url.empty() ? web_url() : config_.web_url; });
     pages_.emplace(env_, config_.about, page_sources());
-    deps.pages = [this](const rpc::HttpRequest& request, bool secret) { return rpc::page_response(*pages_, request, secret); };
+    deps.pages = [this](const rpc::HttpRequest& request, bool secret) {
+      Call call;
+      return rpc::page_response(call, *pages_, request, secret);
+    };
     server_port_ = access::make_server_port(env_, std::move(deps), config_.server_port);
   }
 

@@ -98,6 +98,7 @@ Status Guard::before(Call& call, const MethodInfo& method, const Message& reques
   if (call.ticket == nullptr) return Status(Code::unauthenticated, "the call has no ticket");
   const int64_t now_ms = env_.utc_ms();
   const Caller& caller = *TRY(caller_of(call, now_ms));
+  if (caller.service.empty()) call.uin = caller.identity.uin;  // A service calls in the name of whom it knows.
   if (caller.service.empty() && revocations_.revoked(caller.identity)) {
     return Status(Code::unauthenticated, "the ticket is revoked");
   }

@@ -50,12 +50,12 @@ void Server::accept_loop() {
     auto stream = listener_->accept(for_ever);
     if (stream.code() == Code::closed || stream.code() == Code::cancelled) return;
     if (!stream.ok()) {
-      state_->env.log().warning("rpc: accept on {} failed: {}", address_, stream.status().detail());
+      state_->env.log().warning("rpc: accept failed", {{"address", address_}, {"error", stream.status().detail()}});
       if (!runtime::sleep(for_ever, k_accept_pause).ok()) return;
       continue;
     }
     if (state_->connections.size() >= state_->options.connections_max) {
-      state_->env.log().warning("rpc: {} connections are open; closed that of {}", connections(), (*stream)->peer());
+      state_->env.log().warning("rpc: too many connections; the next one was closed", {{"open", connections()}, {"peer", (*stream)->peer()}});
       continue;
     }
     if (state_->options.tls == nullptr) {
@@ -67,7 +67,7 @@ void Server::accept_loop() {
       Call call = runtime::background_call(state_->env, k_handshake_time_max);
       const Status shaken = (*tls)->handshake(call);
       if (shaken.ok() && !state_->closing) return adopt(std::move(*tls));
-      if (!shaken.ok()) state_->env.log().warning("rpc: {}: {}", (*tls)->peer(), shaken.detail());
+      if (!shaken.ok()) state_->env.log().warning("rpc: a TLS handshake failed", {{"peer", (*tls)->peer()}, {"error", shaken.detail()}});
     });
   }
 }

@@ -179,7 +179,7 @@ bool ServerConnection::choose_protocol(std::string_view bytes) {
 }
 
 void ServerConnection::refuse_bytes() {
-  server_.env.log().warning("rpc: {} sent what is no request; closed", stream_->peer());
+  server_.env.log().warning("rpc: a peer sent what is no request; closed", {{"peer", stream_->peer()}});
   lose();
 }
 
@@ -246,8 +246,14 @@ ServerConnection::Refusal ServerConnection::start_call(Asked& asked) {
   const MethodInfo& method = *asked.target.method;
   Admission* const admission = server.options.admission;
   Interceptor* const interceptor = asked.target.served.interceptor;
-  asked.call.priority = interceptor == nullptr ? claimed_priority(asked.ticket, asked.call.priority)
-                                               : interceptor->priority(asked.ticket, asked.call.priority);
+  if (interceptor == nullptr) {
+    const Claim claim = claim_of(asked.ticket, asked.call.priority);
+    asked.call.priority = claim.priority;
+    asked.call.uin = claim.uin;
+  } else {
+    asked.call.priority = interceptor->priority(asked.ticket, asked.call.priority);
+  }
+  server.tracer.begin(asked.call.trace, runtime::Tracer::From::deployment);
   const Arrival arrival{.method = method, .priority = asked.call.priority, .ticket = asked.ticket,
                         .routing_key = asked.call.routing_key, .remaining = asked.remaining, .arrived = arrived_,
                         .now = server.clock};
@@ -315,6 +321,7 @@ void ServerConnection::handle(ServerCall& one) {
   if (server.options.admission != nullptr) {
     server.options.admission->started(method, one.record.started - one.record.arrived);
   }
+  one.span = server.tracer.start(runtime::Span::Kind::server, method.full_name, one.call.trace);
   if (server.options.observer != nullptr) server.options.observer->on_start(one.record, one.call);
   Interceptor* const interceptor = one.target->served.interceptor;
   Status status;
@@ -333,6 +340,7 @@ void ServerConnection::finish(ServerCall& one, const Status& status) {
   record.ended = server.clock;
   record.code = status.code();
   record.detail = status.detail();
+  server.tracer.finish(one.span, record.code, one.call.uin);
   one.target->limit.leave(record.ended, record.ended - record.started, good_for_limit(record.code));
   if (server.options.admission != nullptr) {
     server.options.admission->ended(*record.method, record.ended - record.started, record.code);

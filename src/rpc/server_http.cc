@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "rpc/json/json.h"
 #include "rpc/reflection.h"
+#include "runtime/trace/traceparent.h"
 
 namespace hongyan::rpc {
 
@@ -39,6 +40,12 @@ Form form_of(std::string_view content_type) {
   return Form::other;
 }
 
+// Whoever asked for a trace is told where to look (W3C Trace Context, level 2).
+std::string trace_field(const ServerCall& one) {
+  if (!one.call.trace.sampled) return {};
+  return "traceresponse: " + runtime::format_traceparent(one.call.trace) + "\r\n";
+}
+
 std::string_view type_of(bool json) { return json ? "application/json" : "application/x-protobuf"; }
 
 // What the fields of a request say about its call.
@@ -56,7 +63,7 @@ Result<Call> call_of(const HttpRequest& request) {
     if (!key) return Status(Code::invalid, "Hongyan-Routing-Key is not a number");
     call.routing_key = *key;
   }
-  if (const auto trace = parse_traceparent(request.field("traceparent"))) call.trace = *trace;
+  if (const auto trace = runtime::parse_traceparent(request.field("traceparent"))) call.trace = *trace;
   return call;
 }
 
@@ -108,18 +115,6 @@ std::optional<Duration> http_timeout(std::string_view hongyan_ms, std::string_vi
     case 'n': return std::chrono::nanoseconds(*value);
     default: return std::nullopt;
   }
-}
-
-// "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"; later versions may append.
-std::optional<runtime::Trace> parse_traceparent(std::string_view text) {
-  if (text.size() < 55 || text.find_first_not_of("0123456789abcdef-") < 55) return std::nullopt;
-  if (text[2] != '-' || text[35] != '-' || text[52] != '-') return std::nullopt;
-  if (text.starts_with("ff") || (text.size() > 55 && (text.starts_with("00") || text[55] != '-'))) return std::nullopt;
-  const auto high = number<uint64_t>(text.substr(3, 16), 16), low = number<uint64_t>(text.substr(19, 16), 16);
-  const auto parent = number<uint64_t>(text.substr(36, 16), 16);
-  const auto flags = number<uint8_t>(text.substr(53, 2), 16);
-  if (!high || !low || !parent || !flags || (*high == 0 && *low == 0) || *parent == 0) return std::nullopt;
-  return runtime::Trace{.id = *low, .parent = *parent, .id_high = *high, .sampled = (*flags & 1) != 0};
 }
 
 void HttpConversation::feed(std::string_view bytes) {
@@ -205,7 +200,7 @@ void HttpConversation::begin_call(ServerTarget& target, const HttpRequest& reque
 
 size_t HttpConversation::answer(ServerCall& one, const Status& status) {
   if (!status.ok()) {
-    put_error(http_status_of(status.code()), status.code(), status.detail());
+    put_error(http_status_of(status.code()), status.code(), status.detail(), trace_field(one));
     return 0;
   }
   if (one.json) {
@@ -223,7 +218,7 @@ size_t HttpConversation::answer(ServerCall& one, const Status& status) {
       put_error(500, made.code(), made.detail());
       return 0;
     }
-    put_status(200, type_of(true), text);
+    put_status(200, type_of(true), text, trace_field(one));
     return text.size();
   }
   const size_t bytes = one.response->ByteSizeLong();
@@ -233,7 +228,7 @@ size_t HttpConversation::answer(ServerCall& one, const Status& status) {
   }
   std::string body;
   one.response->AppendPartialToString(&body);
-  put_status(200, type_of(false), body);
+  put_status(200, type_of(false), body, trace_field(one));
   return bytes;
 }
 

@@ -4,7 +4,8 @@
 //
 // Fields of a request: Hongyan-Timeout-Ms (or grpc-timeout), Hongyan-Ticket (base64), Hongyan-Priority ("business" or
 // "business/user"), Hongyan-Routing-Key, traceparent (W3C). A field that can't be understood is refused, but for
-// traceparent, which is ignored then as its standard wants. Of an answer: Hongyan-Level when the server has admission.
+// traceparent, which is ignored then as its standard wants. Of an answer: Hongyan-Level when the server has admission;
+// traceresponse of a call that was sampled.
 // An error is {"code": 5, "text": "..."} with a status that says as much as HTTP can.
 //
 // A head that takes longer than 10 s, or a body that takes longer than 30 s, is answered 408 and the connection closed.
@@ -21,7 +22,6 @@ namespace hongyan::rpc {
 int http_status_of(Code code);
 // "1500", from grpc-timeout "100m"; nothing: not a time.
 std::optional<runtime::Duration> http_timeout(std::string_view hongyan_ms, std::string_view grpc);
-std::optional<runtime::Trace> parse_traceparent(std::string_view text);
 
 class HttpConversation {
  public:

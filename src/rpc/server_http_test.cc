@@ -15,6 +15,8 @@
 #include "rpc/tcp_channel.h"
 #include "rpc/testing/echo.rpc.pb.h"
 #include "runtime/testing/test_env.h"
+#include "runtime/trace/traceparent.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::rpc {
 namespace {
@@ -204,11 +206,15 @@ TEST_F(ServerHttpTest, fields_become_the_call) {
     EXPECT_EQ(seen_.routing_key, 77u);
     EXPECT_EQ(seen_.trace.id_high, 0x0af7651916cd43ddu);
     EXPECT_EQ(seen_.trace.id, 0x8448eb211c80319cu);
-    EXPECT_EQ(seen_.trace.parent, 0xb7ad6b7169203331u);
     EXPECT_TRUE(seen_.trace.sampled);
+    const auto spans = env_.tracer().of_trace(seen_.trace.id_high, seen_.trace.id);
+    ASSERT_EQ(spans.size(), 1u);
+    EXPECT_EQ(spans[0]->parent, 0xb7ad6b7169203331u);
+    EXPECT_EQ(seen_.trace.parent, spans[0]->id);
     ASSERT_EQ(browser.ask(post(k_open, "{}", "grpc-timeout: 2S\r\ntraceparent: 00-zz\r\n")).status, 200);
     EXPECT_EQ(seen_.deadline - env_.now(), 2s);
-    EXPECT_EQ(seen_.trace.id, 0u);
+    EXPECT_NE(seen_.trace.id, 0x8448eb211c80319cu);  // One of its own.
+    EXPECT_FALSE(seen_.trace.sampled);
     EXPECT_EQ(browser.ask(post(k_open, "{}", "Hongyan-Timeout-Ms: 0\r\n")).status, 504);
   });
 }
@@ -379,15 +385,15 @@ TEST_F(ServerHttpTest, a_caller_that_left_does_not_stop_its_call) {
 
 TEST(Traceparent, is_read_as_its_standard_says) {
   const std::string good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
-  ASSERT_TRUE(parse_traceparent(good).has_value());
-  EXPECT_FALSE(parse_traceparent(good)->sampled);
-  EXPECT_TRUE(parse_traceparent("01" + good.substr(2) + "-more").has_value());
+  ASSERT_TRUE(runtime::parse_traceparent(good).has_value());
+  EXPECT_FALSE(runtime::parse_traceparent(good)->sampled);
+  EXPECT_TRUE(runtime::parse_traceparent("01" + good.substr(2) + "-more").has_value());
   for (const std::string& bad : {std::string(), good.substr(1), good + "0", good + "-x", "ff" + good.substr(2),
                                  std::string("00-00000000000000000000000000000000-b7ad6b7169203331-00"),
                                  std::string("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
                                  std::string("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-00"),
                                  std::string("00-0af7651916cd43dd-448eb211c80319c-b7ad6b7169203331-00")}) {
-    EXPECT_FALSE(parse_traceparent(bad).has_value()) << bad;
+    EXPECT_FALSE(runtime::parse_traceparent(bad).has_value()) << bad;
   }
 }
 

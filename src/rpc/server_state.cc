@@ -18,7 +18,7 @@ constexpr size_t k_spare_bytes_max = 16 * 1024;
 }  // namespace
 
 ServerState::ServerState(Env& its_env, ServerOptions its_options)
-    : env(its_env), scheduler(its_env.scheduler()), options(std::move(its_options)) {
+    : env(its_env), scheduler(its_env.scheduler()), tracer(its_env.tracer()), options(std::move(its_options)) {
   in_flight_ring.next = in_flight_ring.previous = &in_flight_ring;
   if (options.admission == nullptr && options.overload_control) {
     own_admission = std::make_unique<DagorAdmission>(env, options.overload);

@@ -13,6 +13,7 @@
 #include "rpc/alarms.h"
 #include "rpc/output_buffer.h"
 #include "rpc/server.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::rpc {
 
@@ -35,6 +36,7 @@ struct ServerCall {
   CallRecord record;
   std::unique_ptr<Message> request, response;
   runtime::Coroutine* coroutine = nullptr;  // While it runs.
+  std::unique_ptr<runtime::Span> span;      // Null: not sampled.
   ServerCall* next = nullptr;               // Among all calls under way.
   ServerCall* previous = nullptr;
 };
@@ -45,6 +47,7 @@ struct ServerState {
 
   Env& env;
   runtime::Scheduler& scheduler;
+  runtime::Tracer& tracer;
   ServerOptions options;
   std::unique_ptr<Admission> own_admission;
   bool closing = false;

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "rpc/frame.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::rpc {
 
@@ -407,6 +408,16 @@ Status TcpChannel::call(Call& call, const MethodInfo& method, const Message& req
     return Status(Code::unauthenticated, "the ticket is too long");
   }
   if (options_.honour_level && kept_back(call)) return Status(Code::overloaded, address_ + " is overloaded");
+  if (!call.trace.sampled) [[likely]] return make(call, method, request, response);
+  Call inner = call;
+  auto span = env_.tracer().start(runtime::Span::Kind::client, method.full_name, inner.trace);
+  span->peer = address_.substr(0, runtime::Tracer::k_peer_bytes_max);
+  const Status status = make(inner, method, request, response);
+  env_.tracer().finish(span, status.code(), call.uin);
+  return status;
+}
+
+Status TcpChannel::make(Call& call, const MethodInfo& method, const Message& request, Message& response) {
   ++callers_;
   Pending first;
   Status status = attempt(call, method, request, response, first);

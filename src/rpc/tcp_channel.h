@@ -61,6 +61,7 @@ class TcpChannel : public Channel {
   struct Pending;
   class Connection;
   bool kept_back(const Call& call);
+  Status make(Call& call, const MethodInfo& method, const Message& request, Message& response);
   Status attempt(Call& call, const MethodInfo& method, const Message& request, Message& response, Pending& pending);
   void lost(Connection& connection);
 

@@ -314,9 +314,14 @@ Status check_call_ticket_time(const Caller& caller, int64_t now_ms) {
 }
 
 runtime::Priority claimed_priority(std::string_view ticket, runtime::Priority asked) {
-  if (ticket.empty()) return k_priority_lowest;
+  return claim_of(ticket, asked).priority;
+}
+
+Claim claim_of(std::string_view ticket, runtime::Priority asked) {
+  if (ticket.empty()) return {.priority = k_priority_lowest};
   const Result<ParsedCall> parsed = parse_call(ticket);
-  return parsed.ok() ? priority_within(parsed->caller, asked) : k_priority_lowest;
+  if (!parsed.ok()) return {.priority = k_priority_lowest};
+  return {.priority = priority_within(parsed->caller, asked), .uin = parsed->caller.identity.uin};
 }
 
 std::string make_grant(const KeyRing& issuer, const Grant& grant) {

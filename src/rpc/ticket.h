@@ -86,6 +86,12 @@ struct Caller {
 runtime::Priority priority_within(const Caller& caller, runtime::Priority asked);
 // The same of a ticket that nobody here can check; empty: no ticket, the lowest.
 runtime::Priority claimed_priority(std::string_view ticket, runtime::Priority asked);
+// And whose it claims to be, for the log; 0: a service's, or no ticket.
+struct Claim {
+  runtime::Priority priority;
+  uint64_t uin = 0;
+};
+Claim claim_of(std::string_view ticket, runtime::Priority asked);
 Result<Caller> caller_of(const Call& call);  // Code::unauthenticated without a ticket.
 Result<Caller> parse_call_ticket(std::string_view ticket);  // Unchecked too.
 Result<Caller> check_call_ticket(const KeyRing& own, std::string_view audience, std::string_view ticket, int64_t now_ms);

@@ -42,7 +42,7 @@ class ShortLinkImpl : public ShortLink {
     }
     Call call;
     const std::string_view path = request.path().substr(k_prefix.size());
-    response.body = commands_.by_path(call, path, request.body, {.address = address}, nullptr);
+    response.body = commands_.by_path(call, path, request.body, {.address = address, .traceparent = request.field("traceparent")}, nullptr);
     return response;
   }
 

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/hash.h"
 #include "runtime/log/log.h"
+#include "runtime/trace/traceparent.h"
 
 namespace hongyan::api {
 
@@ -30,20 +31,11 @@ rpc::Message& base_field(rpc::Message& message, const google::protobuf::Descript
   return *message.GetReflection()->MutableMessage(&message, field);
 }
 
-// The low half of a W3C trace id and the parent's id; zero when it is not one.
-runtime::Trace trace_of(std::string_view traceparent) {
-  if (traceparent.size() != 55 || !traceparent.starts_with("00-")) return {};
-  const auto hex = [&](size_t from) -> uint64_t {
-    uint64_t value = 0;
-    for (char c : traceparent.substr(from, 16)) {
-      const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-      if (digit < 0) return 0;
-      value = value << 4 | static_cast<uint64_t>(digit);
-    }
-    return value;
-  };
-  return {.id = hex(19), .parent = hex(36)};
+runtime::Trace trace_of(const client::BaseRequest& base, const Origin& origin) {
+  return runtime::parse_traceparent(base.trace().empty() ? origin.traceparent : std::string_view(base.trace())).value_or(runtime::Trace());
 }
+
+std::string_view name_of(const rpc::MethodInfo& method) { return method.full_name.empty() ? method.name : method.full_name; }
 
 }  // namespace
 
@@ -95,6 +87,7 @@ Entry::Entry(Env& env, EntryDeps deps, EntryConfig config)
       per_device_(config.per_device, config.devices_max),
       per_address_(config.per_address, config.devices_max),
       dagor_(config.overload),
+      tracer_(env.tracer()),
       requests_(env.counters().counter("hongyan_entry_requests", "Client commands taken")),
       refused_tickets_(env.counters().counter("hongyan_entry_refused_tickets", "Client commands without a good ticket")),
       limited_(env.counters().counter("hongyan_entry_rate_limited", "Client commands over their rate")),
@@ -127,22 +120,35 @@ void Entry::handle(Call& call, const rpc::MethodInfo& method, rpc::Message& requ
 void Entry::answer(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
                    rpc::Message& response, Duration limit, const Work& work) {
   Duration retry_after{};
-  Result<Admitted> admitted = admit(call, method, base_of_request(request), origin, limit, retry_after);
-  if (!admitted.ok()) {
-    fill(admitted.status(), retry_after, base_of_response(response));
-    return;
+  Call traced = call;
+  traced.trace = trace_of(base_of_request(request), origin);
+  tracer_.begin(traced.trace, runtime::Tracer::From::outside);
+  auto span = tracer_.start(runtime::Span::Kind::server, name_of(method), traced.trace);
+  Result<Admitted> admitted = admit(traced, method, base_of_request(request), origin, limit, retry_after);
+  if (admitted.ok()) {
+    traced.uin = admitted->call.uin;
+    answer_admitted(*admitted, request, origin, response, work);
+  } else {
+    fill(traced, admitted.status(), retry_after, base_of_response(response));
   }
-  const rpc::Identity* identity = admitted->identity ? &*admitted->identity : nullptr;
-  const Status status = work(admitted->call, identity, request, response);
+  const uint32_t code = base_of_response(response).code();
+  tracer_.finish(span, static_cast<Code>(code), traced.uin);
+  env_.log().debug(traced, "entry: answered", {{"command", name_of(method)}, {"code", code}});
+}
+
+void Entry::answer_admitted(Admitted& admitted, rpc::Message& request, const Origin& origin, rpc::Message& response,
+                            const Work& work) {
+  const rpc::Identity* identity = admitted.identity ? &*admitted.identity : nullptr;
+  const Status status = work(admitted.call, identity, request, response);
   if (!status.ok()) response.Clear();
   client::BaseResponse& base = base_of_response(response);
-  fill(status, {}, base);
-  if (identity != nullptr && base.class_() != 3) renew(*admitted, origin, base);
+  fill(admitted.call, status, {}, base);
+  if (identity != nullptr && base.class_() != 3) renew(admitted, origin, base);
 }
 
 void Entry::refuse(const Status& status, rpc::Message& response) {
   response.Clear();
-  fill(status, {}, base_of_response(response));
+  fill({}, status, {}, base_of_response(response));
 }
 
 // How long who is ready has to wait for the loop: by standing in its queue, one request for all that come meanwhile.
@@ -183,7 +189,6 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
   Admitted admitted;
   base.clear_peer_address();
   admitted.call = call.until(runtime::after(now, limit));
-  admitted.call.trace = trace_of(base.trace());
   if (method.priority != 0) admitted.call.priority.business = method.priority;
   if (method.command_anonymous) {
     retry_after = per_address_.take(address_group(origin.address), now);
@@ -201,6 +206,7 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
   Result<rpc::Identity> identity = identify(admitted.call, base, origin, retry_after);
   if (!identity.ok()) return identity.status();
   admitted.call.ticket = call_ticket(*identity, admitted.call.priority);
+  admitted.call.uin = identity->uin;
   base.clear_ticket();  // It is a password until it expires: logic needs none.
   base.set_device_id(identity->device);
   base.set_device_epoch(identity->epoch);
@@ -282,6 +288,7 @@ void Entry::renew(const Admitted& admitted, const Origin& origin, client::BaseRe
   if (last != nullptr && env_.now() < runtime::after(*last, config_.renew_again)) return;
   renewed_.put(key, env_.now());
   Call call = runtime::background_call(env_, std::chrono::seconds(2));
+  call.trace = admitted.call.trace;
   call.ticket = call_ticket(identity, call.priority);
   internal::RenewTicketRequest request;
   request.set_uin(identity.uin);
@@ -292,7 +299,7 @@ void Entry::renew(const Admitted& admitted, const Origin& origin, client::BaseRe
   if (!answer.ok()) return;  // The old one is good for hours; a later answer tries again.
   Result<rpc::Identity> renewed = rpc::check_client_ticket(deps_.client_tickets, answer->ticket(), env_.utc_ms());
   if (!renewed.ok() || renewed->uin != identity.uin || renewed->device != identity.device) {
-    env_.log().error("entry: data/device renewed a ticket that does not verify: {}", renewed.status().detail());
+    env_.log().error(admitted.call, "entry: data/device renewed a ticket that does not verify", {{"detail", renewed.status().detail()}});
     return;
   }
   renewals_.add(1);
@@ -303,13 +310,13 @@ void Entry::renew(const Admitted& admitted, const Origin& origin, client::BaseRe
   }
 }
 
-void Entry::fill(const Status& status, Duration retry_after, client::BaseResponse& base) {
+void Entry::fill(const Call& call, const Status& status, Duration retry_after, client::BaseResponse& base) {
   uint32_t code = static_cast<uint32_t>(status.code());
   if (status.ok() && base.code() != 0) code = base.code();  // Some services answer in part.
   const model::ErrorInfo& info = model::error_info(code);
   if (info.code != code) {
     foreign_codes_.add(1);
-    env_.log().error("entry: code {} is not in the error table: {}", code, status.detail());
+    env_.log().error(call, "entry: a code that is not in the error table", {{"code", code}, {"detail", status.detail()}});
   }
   base.set_code(info.code);
   base.set_class_(info.error_class);

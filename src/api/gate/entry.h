@@ -14,6 +14,7 @@
 //   overload   when requests queue for the loop (rpc/overload/dagor.h), the less important are `overloaded` before
 //              anything is asked or done for them, with a retry_after_ms of their own.
 //   call       a call ticket of <= 60 s, a deadline. The client's ticket goes no further.
+//   trace      what the request says (traceparent, in its base or as a header), or one of its own; a span when sampled.
 //   answer     code, class, debug (one line of UTF-8, bounded), times and versions; a code that is not in
 //              model/error_code.h becomes `internal`, is counted and logged. A ticket past half its life is renewed.
 //
@@ -39,6 +40,7 @@
 #include "rpc/ticket.h"
 #include "runtime/counters/counters.h"
 #include "runtime/env/env.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::api {
 
@@ -74,6 +76,7 @@ struct Link {
 struct Origin {
   std::string_view address;  // The peer's, without the port.
   Link* link = nullptr;      // Null: a request that stands alone.
+  std::string_view traceparent = {};  // Of a request over HTTP; what stands in its base goes first.
 };
 
 // How a device's session stands with data/device.
@@ -131,11 +134,13 @@ class Entry {
   Status check_epoch(Call& call, const rpc::Identity& identity);
   Result<Known> ask_epoch(Call& call, const rpc::Identity& identity);
   void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);
-  void fill(const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
+  void fill(const Call& call, const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
   std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity, runtime::Priority priority);
   void measure_queue();
   void answer(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
               rpc::Message& response, runtime::Duration limit, const Work& work);
+  void answer_admitted(Admitted& admitted, rpc::Message& request, const Origin& origin, rpc::Message& response,
+                       const Work& work);
   Status take(runtime::Priority priority, runtime::Duration& retry_after);
   uint8_t user_level(std::string_view who);
 
@@ -149,6 +154,7 @@ class Entry {
   rpc::RateLimiter<DeviceKey> per_device_;
   rpc::RateLimiter<std::string> per_address_;
   rpc::Dagor dagor_;
+  runtime::Tracer& tracer_;
   runtime::Duration queue_wait_{};  // As it was measured last ...
   bool measuring_ = false;          // ... by one request at a time.
   int64_t shuffled_hour_ = -1;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "api/testing/fake_backend.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::api {
 namespace {
@@ -32,14 +33,16 @@ class EntryTest : public ::testing::Test {
   }
   void remake(EntryConfig config) { entry_ = std::make_unique<Entry>(env_, backend_.entry_deps(), config); }
 
-  BaseResponse send(const std::string& ticket, Link* link = nullptr, const std::string& device = {}) {
+  BaseResponse send(const std::string& ticket, Link* link = nullptr, const std::string& device = {}, const std::string& trace = {},
+                    std::string_view traceparent = {}) {
     SendRequest request;
+    request.mutable_base()->set_trace(trace);
     request.mutable_base()->set_ticket(ticket);
     request.mutable_base()->set_device_id(device);
     SendResponse response;
     runtime::run_in_coroutine(env_, [&] {
       Call call;
-      entry_->handle(call, *entry_->commands().by_path("send"), request, {.address = "10.0.0.1:5000", .link = link}, response);
+      entry_->handle(call, *entry_->commands().by_path("send"), request, {.address = "10.0.0.1:5000", .link = link, .traceparent = traceparent}, response);
     });
     return response.base();
   }
@@ -76,6 +79,35 @@ TEST_F(EntryTest, good_ticket_reaches_the_service_as_a_call_ticket) {
   EXPECT_LE(caller->identity.expires_ms, env_.utc_ms() + rpc::k_call_ticket_ms_max);
   EXPECT_EQ(backend_.last_call.priority.business, 20);
   EXPECT_EQ(backend_.last_call.deadline, env_.now() + std::chrono::seconds(10));
+}
+
+TEST_F(EntryTest, a_request_belongs_to_the_trace_it_names_or_to_one_of_its_own) {
+  const std::string asked = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", other = "00-00000000000000000000000000000007-b7ad6b7169203331-01";
+  const std::string ticket = backend_.ticket(k_alice, k_phone);
+  (void)send(ticket, nullptr, {}, {}, asked);
+  const Call& seen = backend_.last_call;
+  EXPECT_EQ(seen.uin, k_alice);
+  EXPECT_EQ(seen.trace.id_high, 0x0af7651916cd43ddu);
+  const auto spans = env_.tracer().of_trace(seen.trace.id_high, seen.trace.id);
+  ASSERT_EQ(spans.size(), 1u);
+  EXPECT_EQ(spans[0]->parent, 0xb7ad6b7169203331u);
+  EXPECT_EQ(spans[0]->id, seen.trace.parent);
+  EXPECT_EQ(spans[0]->uin, k_alice);
+  EXPECT_EQ(spans[0]->kind, runtime::Span::Kind::server);
+  EXPECT_TRUE(env_.log().contains("entry: answered command=" + std::string(spans[0]->name) + " code=0 uin=" + std::to_string(k_alice) +
+                                  " trace=0af7651916cd43dd8448eb211c80319c"));
+  (void)send(ticket, nullptr, {}, other, asked);  // The message's own goes first: a link has no headers.
+  EXPECT_EQ(seen.trace.id, 7u);
+  for (const char* bad : {"", "00-zz", "00-00000000000000000000000000000000-b7ad6b7169203331-01"}) {
+    (void)send(ticket, nullptr, {}, bad);
+    EXPECT_NE(seen.trace.id, 0u) << bad;
+    EXPECT_NE(seen.trace.id, 7u) << bad;
+    EXPECT_FALSE(seen.trace.sampled) << bad;
+  }
+  const uint64_t before = env_.tracer().finished();
+  (void)send("no ticket", nullptr, {}, asked);  // A refusal is a span too.
+  ASSERT_EQ(env_.tracer().finished(), before + 1);
+  EXPECT_EQ(env_.tracer().kept().back().code, Code::unauthenticated);
 }
 
 TEST_F(EntryTest, a_call_ticket_serves_for_a_second_and_for_one_session) {
@@ -284,7 +316,7 @@ TEST_F(EntryTest, code_that_is_in_no_table_becomes_internal_and_is_logged) {
     backend_.send_status = Status(static_cast<Code>(foreign), "private");
     EXPECT_EQ(code(backend_.ticket(k_alice, k_phone)), number(ErrorCode::internal));
   }
-  EXPECT_TRUE(env_.log().contains("code 999 is not in the error table"));
+  EXPECT_TRUE(env_.log().contains("entry: a code that is not in the error table code=999"));
 }
 
 TEST_F(EntryTest, shed_load_says_when_to_come_back) {

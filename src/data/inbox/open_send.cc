@@ -227,8 +227,7 @@ Result<OpenSends::Closing> OpenSends::prepare_closing(Call& call, uint64_t sende
       continue;
     }
     core_.counters.worker_failures.add(1);
-    core_.env.log().warning("inbox: open sends wait: sender={} peer={} code={}", sender, peer,
-                            static_cast<uint32_t>(done.code()));
+    core_.env.log().warning("inbox: open sends wait", {{"sender", sender}, {"peer", peer}, {"code", static_cast<uint32_t>(done.code())}});
   }
   Closing closing{sender, {}, {.entity = entity_of(sender), .visibility = store::Visibility::silent}};
   for (const store::Row& row : reply.rows) {
@@ -291,7 +290,7 @@ void OpenSends::run() {
     const Status done = finish_all(call);
     if (done.ok()) continue;
     core_.counters.worker_failures.add(1);
-    core_.env.log().warning("inbox: a round over the open sends failed: code={}", static_cast<uint32_t>(done.code()));
+    core_.env.log().warning("inbox: a round over the open sends failed", {{"code", static_cast<uint32_t>(done.code())}});
   }
 }
 

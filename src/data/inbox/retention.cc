@@ -147,7 +147,7 @@ void Purge::run() {
     const Status done = purge_all(call);
     if (done.ok()) continue;
     core_.counters.worker_failures.add(1);
-    core_.env.log().warning("inbox: a round of retention failed: code={}", static_cast<uint32_t>(done.code()));
+    core_.env.log().warning("inbox: a round of retention failed", {{"code", static_cast<uint32_t>(done.code())}});
   }
 }
 

@@ -3,10 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 #include "runtime/counters/counters.h"
+#include "runtime/env/profiler.h"
 #include "runtime/log/log.h"
+#include "runtime/trace/traceparent.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::rpc {
 namespace {
@@ -31,7 +35,10 @@ constexpr Line k_lines[] = {
     {"/connections", "Who is connected, and what each has unanswered."},
     {"/coroutines", "What every coroutine does or waits in."},
     {"/calls", "Recent calls that were slow or failed."},
+    {"/traces", "Spans of sampled calls; ?id=TRACE shows one trace as a tree."},
     {"/methods", "What can be called, by whom, and what runs now."},
+    {"/cpu", "Where the processor's time goes; ?seconds=N measures, as collapsed stacks."},
+    {"/heap", "What memory is in use; ?seconds=N finds what is allocated meanwhile and stays, as collapsed stacks."},
     {"/log", "What the log tells; POST level=debug|info|warning|error changes it."},
 };
 
@@ -71,6 +78,15 @@ std::string decoded(std::string_view text) {
 
 PageAnswer plain(int status, std::string_view text) { return {status, std::string(k_text), std::string(text)}; }
 
+std::string_view kind_of(const runtime::Span& span) {
+  switch (span.kind) {
+    case runtime::Span::Kind::internal: return "internal";
+    case runtime::Span::Kind::server: return "server";
+    case runtime::Span::Kind::client: return "client";
+  }
+  return "?";
+}
+
 std::string_view state_of(const runtime::CoroutineInfo& one) {
   return one.running ? "running" : one.parked ? "parked" : one.waiting ? "waiting" : "ready";
 }
@@ -101,6 +117,9 @@ PageAnswer Pages::handle(const PageRequest& request) {
   else if (path == "/connections") table = connections();
   else if (path == "/coroutines") table = coroutines();
   else if (path == "/calls") table = calls();
+  else if (path == "/traces") table = traces(query_field(request.query, "id"));
+  else if (path == "/cpu") table = cpu();
+  else if (path == "/heap") table = heap();
   else if (path == "/methods") table = methods();
   else if (path == "/log") table = log();
   else return plain(404, k_no_page);
@@ -185,8 +204,71 @@ Table Pages::calls() {
   if (!sources_.calls) return table;
   for (const CallRow& row : sources_.calls())
     table.rows.push_back({microseconds(env_.now() - row.started) / 1000, row.method, row.peer, row.code, microseconds(row.took),
-                          microseconds(row.queued), row.trace, row.detail});
+                          microseconds(row.queued), row.sampled ? Cell::link(row.trace, "/traces?id=" + row.trace) : Cell(row.trace),
+                          row.detail});
   return table;
+}
+
+// Without an id the latest root of each trace, or what stands in for it here: a span whose parent is elsewhere.
+Table Pages::traces(std::string_view id) {
+  Table table{.title = "Traces", .about = "Spans of sampled calls, as this process saw them.",
+              .columns = {"trace", "span", "parent", "kind", "name", "peer", "start_us", "took_us", "code", "uin"}};
+  const runtime::Tracer& tracer = env_.tracer();
+  std::vector<const runtime::Span*> spans;
+  if (id.empty()) {
+    table.facts = {{"spans", tracer.finished()}, {"kept", static_cast<uint64_t>(tracer.kept().size())}};
+    for (const runtime::Span& span : tracer.kept()) {
+      if (span.kind == runtime::Span::Kind::server) spans.push_back(&span);
+    }
+    std::ranges::reverse(spans);
+  } else if (const auto trace = runtime::parse_traceparent("00-" + std::string(id) + "-0000000000000001-00")) {
+    spans = tracer.of_trace(trace->id_high, trace->id);
+  }
+  const runtime::Time origin = id.empty() || spans.empty() ? born_ : spans.front()->start;
+  for (const runtime::Span* span : spans) {
+    const std::string trace = fmt::format("{:016x}{:016x}", span->trace_high, span->trace_low);
+    const auto of = [](uint64_t number) { return number == 0 ? std::string() : fmt::format("{:016x}", number); };
+    table.rows.push_back({id.empty() ? Cell::link(trace, "/traces?id=" + trace) : Cell(trace), of(span->id), of(span->parent),
+                          kind_of(*span), span->name, span->peer, microseconds(span->start - origin),
+                          microseconds(span->end - span->start), static_cast<uint32_t>(span->code),
+                          span->uin == 0 ? Cell("") : Cell(span->uin)});
+  }
+  return table;
+}
+
+Table Pages::cpu() {
+  return {.title = "Processor", .about = "/cpu?seconds=10 samples all threads for so long (1 to 60 s) and answers collapsed stacks: "
+                                         "a line a stack, thread;[coroutine];outermost;...;innermost SAMPLES, one for 10 ms. "
+                                         "Flame graphs are drawn from it as it is.",
+          .facts = {{"can be had", env_.profiler() == nullptr ? "no" : "yes"}}};
+}
+
+Table Pages::heap() {
+  Table table{.title = "Memory", .about = "/heap?seconds=60 answers what is allocated meanwhile (1 to 600 s) and not freed: collapsed stacks "
+                                          "with bytes, found by one sample in 512 KiB."};
+  if (runtime::Profiler* const profiler = env_.profiler()) {
+    const runtime::Profiler::Memory memory = profiler->memory();
+    table.facts = {{"in_use_bytes", memory.in_use_bytes}, {"free_bytes", memory.free_bytes}, {"mapped_bytes", memory.mapped_bytes}};
+  }
+  return table;
+}
+
+bool Pages::is_profile(const PageRequest& request) {
+  return !request.post && (request.path == "/cpu" || request.path == "/heap") && !query_field(request.query, "seconds").empty();
+}
+
+PageAnswer Pages::profile(Call& call, const PageRequest& request) {
+  runtime::Profiler* const profiler = env_.profiler();
+  if (profiler == nullptr) return plain(501, "This process can't be profiled.\n");
+  const std::string text = query_field(request.query, "seconds");
+  uint16_t seconds = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), seconds);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size()) return plain(400, "seconds is a number.\n");
+  const auto time = std::chrono::seconds(seconds);
+  const Result<std::string> stacks = request.path == "/cpu" ? profiler->cpu(call, time) : profiler->heap(call, time);
+  if (stacks.ok()) return plain(200, *stacks);
+  const int status = stacks.code() == Code::busy ? 409 : stacks.code() == Code::invalid ? 400 : stacks.code() == Code::unsupported ? 501 : 503;
+  return plain(status, stacks.status().detail() + "\n");
 }
 
 Table Pages::methods() {
@@ -216,7 +298,7 @@ PageAnswer Pages::change_log(const PageRequest& request) {
   for (int level = 0; level < 4; ++level) {
     if (k_levels[level] != wanted) continue;
     env_.log().set_level(static_cast<LogLevel>(level));
-    env_.log().warning("pages: the log's level is now {}", wanted);
+    env_.log().warning("pages: the log's level was changed", {{"level", wanted}});
     return plain(200, "The log's level is now " + wanted + ".\n");
   }
   return plain(400, "level is one of debug, info, warning and error.\n");

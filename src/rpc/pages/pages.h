@@ -6,7 +6,7 @@
 // who asks. Pages show no ticket, no password and no message. Answers stay below a few MiB: tables are cut at 2,000
 // rows and say so.
 //
-// Owning thread only; handle() does not wait. Sources outlive the Pages.
+// Owning thread only; handle() does not wait, profile() does. Sources outlive the Pages.
 #pragma once
 
 #include <cstdint>
@@ -55,6 +55,7 @@ struct CallRow {
   runtime::Time started{};
   std::string method = {}, peer = {}, code = {}, detail = {}, trace = {};
   runtime::Duration took{}, queued{};
+  bool sampled = false;  // There are spans of it.
 };
 
 struct PageSources {
@@ -75,6 +76,10 @@ class Pages {
 
   // 404 for what is no page, 405 and 403 for changes that are not let through.
   PageAnswer handle(const PageRequest& request);
+  // /cpu and /heap with ?seconds=N: waits for so long, then collapsed stacks as text (runtime/env/profiler.h). One at a
+  // time, else 409.
+  static bool is_profile(const PageRequest& request);
+  PageAnswer profile(Call& call, const PageRequest& request);
 
  private:
   Table index();
@@ -83,6 +88,9 @@ class Pages {
   Table connections();
   Table coroutines();
   Table calls();
+  Table traces(std::string_view id);
+  Table cpu();
+  Table heap();
   Table methods();
   Table log();
   PageAnswer change_log(const PageRequest& request);

@@ -7,7 +7,9 @@
 
 #include "runtime/coro/sync.h"
 #include "runtime/counters/counters.h"
+#include "runtime/env/profiler.h"
 #include "runtime/testing/test_env.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::rpc {
 namespace {
@@ -31,7 +33,7 @@ struct PagesTest : testing::Test {
 };
 
 TEST_F(PagesTest, each_answers_as_html_and_as_json) {
-  for (const char* path : {"/", "/status", "/vars", "/connections", "/coroutines", "/calls", "/methods", "/log"}) {
+  for (const char* path : {"/", "/status", "/vars", "/connections", "/coroutines", "/calls", "/traces", "/methods", "/cpu", "/heap", "/log"}) {
     const PageAnswer html = get(path);
     EXPECT_EQ(html.status, 200) << path;
     EXPECT_THAT(html.content_type, StartsWith("text/html"));
@@ -126,6 +128,68 @@ TEST(Query, fields_are_decoded_whatever_they_are) {
   EXPECT_EQ(query_field("b=%", "b"), "%");
   EXPECT_EQ(query_field("b=%4", "b"), "%4");
   EXPECT_EQ(query_field("b=%zz&&=", "b"), "%zz");
+}
+
+TEST_F(PagesTest, a_trace_is_a_page_with_callers_before_what_they_called) {
+  runtime::Trace trace{.id = 2, .parent = 3, .id_high = 1, .sampled = true};
+  runtime::Tracer& tracer = env.tracer();
+  auto outer = tracer.start(runtime::Span::Kind::server, "a.B.Outer", trace);
+  auto inner = tracer.start(runtime::Span::Kind::client, "a.B.Inner", trace);
+  inner->peer = k_evil;
+  const std::string outer_id = fmt::format("{:016x}", outer->id);
+  tracer.finish(inner, Code::io, 7);
+  tracer.finish(outer, Code::ok);
+  const std::string list = get("/traces").body;
+  EXPECT_THAT(list, HasSubstr("<a href=\"/traces?id=00000000000000010000000000000002\">"));
+  EXPECT_THAT(list, Not(HasSubstr("a.B.Inner")));  // Of each process the door.
+  const std::string tree = get("/traces", "id=00000000000000010000000000000002&format=json").body;
+  EXPECT_LT(tree.find("a.B.Outer"), tree.find("a.B.Inner"));
+  EXPECT_THAT(tree, HasSubstr("\"parent\":\"0000000000000003\",\"kind\":\"server\""));
+  EXPECT_THAT(tree, HasSubstr("\"parent\":\"" + outer_id + "\",\"kind\":\"client\""));
+  EXPECT_THAT(tree, HasSubstr("\"code\":16,\"uin\":7}"));
+  EXPECT_THAT(get("/traces", "id=00000000000000010000000000000002").body, Not(HasSubstr("<script")));
+  for (const char* id : {"id=1", "id=zz", "id=00000000000000010000000000000003"}) {
+    EXPECT_THAT(get("/traces", std::string(id) + "&format=json").body, HasSubstr("\"rows\":[]")) << id;
+  }
+}
+
+class FakeProfiler : public runtime::Profiler {
+ public:
+  Result<std::string> cpu(Call&, runtime::Duration time) override {
+    if (!refusal.ok()) return refusal;
+    return "main;" + std::string(k_evil) + fmt::format(" {}\n", time / 1s);
+  }
+  Result<std::string> heap(Call&, runtime::Duration) override { return std::string("heap;f 7\n"); }
+  void end_early() override {}
+  Memory memory() override { return {.in_use_bytes = 4711, .free_bytes = 1, .mapped_bytes = 2}; }
+  Status refusal;
+};
+
+struct ProfiledEnv : runtime::TestEnv {
+  runtime::Profiler* profiler() override { return &own; }
+  FakeProfiler own;
+};
+
+TEST_F(PagesTest, profiles_are_text_and_say_why_there_is_none) {
+  ProfiledEnv profiled;
+  Pages its(profiled, {.program = "x", .version = "1", .process = 1});
+  const auto profile = [&](Pages& of, std::string_view path, std::string_view query) {
+    Call call;
+    const PageRequest request{.path = path, .query = query};
+    EXPECT_TRUE(Pages::is_profile(request));
+    return of.profile(call, request);
+  };
+  EXPECT_EQ(profile(its, "/cpu", "seconds=12").body, "main;" + std::string(k_evil) + " 12\n");
+  EXPECT_THAT(profile(its, "/cpu", "seconds=12").content_type, StartsWith("text/plain"));
+  EXPECT_EQ(profile(its, "/heap", "seconds=1").body, "heap;f 7\n");
+  for (const char* text : {"seconds=x", "seconds=-1", "seconds=70000", "seconds=1.5"}) EXPECT_EQ(profile(its, "/cpu", text).status, 400) << text;
+  profiled.own.refusal = Status(Code::busy, "another profile is under way");
+  EXPECT_EQ(profile(its, "/cpu", "seconds=1").status, 409);
+  EXPECT_EQ(profile(pages, "/cpu", "seconds=1").status, 501);  // A simulated process has none.
+  EXPECT_THAT(its.handle({.path = "/heap", .query = "format=json"}).body, HasSubstr("\"in_use_bytes\":4711"));
+  EXPECT_FALSE(Pages::is_profile({.path = "/cpu"}));
+  EXPECT_FALSE(Pages::is_profile({.path = "/vars", .query = "seconds=1"}));
+  EXPECT_FALSE(Pages::is_profile({.path = "/cpu", .query = "seconds=1", .post = true}));
 }
 
 }  // namespace

@@ -32,6 +32,7 @@ void RecentCalls::add(const CallRecord& record) {
   if (record.stream != nullptr) row.peer = record.stream->peer();
   if (record.call != nullptr && record.call->trace.id != 0)
     row.trace = fmt::format("{:016x}{:016x}", record.call->trace.id_high, record.call->trace.id);
+  row.sampled = record.call != nullptr && record.call->trace.sampled;
   std::deque<CallRow>& kept = failed ? failed_calls_ : slow_calls_;
   kept.push_front(std::move(row));
   if (kept.size() > k_kept) kept.pop_back();
@@ -135,10 +136,14 @@ void ServerPages::on_end(const CallRecord& record) {
   counters.took.record(microseconds(record.ended - record.started));
   counters.queued.record(microseconds(record.started - record.arrived));
   recent_.add(record);
+  if (record.call == nullptr) return;
+  env_.log().debug(*record.call, "rpc: answered",
+                   {{"method", record.method->full_name}, {"code", static_cast<uint32_t>(record.code)},
+                    {"took_us", microseconds(record.ended - record.started)}});
 }
 
-bool ServerPages::page(Call&, const HttpRequest& request, HttpResponse& response) {
-  response = page_response(pages_, request, false);
+bool ServerPages::page(Call& call, const HttpRequest& request, HttpResponse& response) {
+  response = page_response(call, pages_, request, false);
   return response.status != 404;
 }
 

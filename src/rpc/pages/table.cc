@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/bytes.h"
+
 namespace hongyan::rpc {
 namespace {
 
@@ -21,7 +23,7 @@ constexpr std::string_view k_style =
     "@media(prefers-color-scheme:dark){body{background:#12181f;color:#d7e0ea}table{background:#19212b}th{background:#222d3a}"
     "th,td{border-color:#2a3644}tr:hover td{background:#202b37}p{color:#93a4b7}td a{color:#8fbcf0}}";
 
-constexpr std::string_view k_pages[] = {"status", "vars", "metrics", "connections", "coroutines", "calls", "methods", "log"};
+constexpr std::string_view k_pages[] = {"status", "vars", "metrics", "connections", "coroutines", "calls", "traces", "methods", "cpu", "heap", "log"};
 
 std::string cell_html(const Cell& cell) {
   const std::string text = html_escaped(cell.text);
@@ -30,20 +32,6 @@ std::string cell_html(const Cell& cell) {
 }
 
 std::string cell_json(const Cell& cell) { return cell.number ? cell.text : json_escaped(cell.text); }
-
-// Bytes of the UTF-8 character that text begins with; 0: there is none.
-size_t utf8_length(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  const size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
-  }
-  if (length == 3 && ((first == 0xe0 && byte(1) < 0xa0) || (first == 0xed && byte(1) >= 0xa0))) return 0;
-  if (length == 4 && ((first == 0xf0 && byte(1) < 0x90) || (first == 0xf4 && byte(1) >= 0x90))) return 0;
-  return length;
-}
 
 }  // namespace
 

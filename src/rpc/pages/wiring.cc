@@ -23,7 +23,7 @@ std::string policy_text(const MethodPolicy& policy) {
 
 }  // namespace
 
-HttpResponse page_response(Pages& pages, const HttpRequest& request, bool may_change) {
+HttpResponse page_response(Call& call, Pages& pages, const HttpRequest& request, bool may_change) {
   HttpResponse response;
   const bool post = request.method == "POST";
   if (!post && request.method != "GET" && request.method != "HEAD") {
@@ -33,10 +33,14 @@ HttpResponse page_response(Pages& pages, const HttpRequest& request, bool may_ch
   }
   const std::string_view target = request.target;
   const size_t mark = target.find('?');
-  PageAnswer answer = pages.handle({.path = target.substr(0, mark),
-                                    .query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1),
-                                    .post = post,
-                                    .may_change = may_change});
+  const PageRequest asked{.path = target.substr(0, mark),
+                          .query = mark == std::string_view::npos ? std::string_view() : target.substr(mark + 1),
+                          .post = post,
+                          .may_change = may_change};
+  Call own = call;
+  own.deadline = runtime::k_never;
+  const bool waits = Pages::is_profile(asked) && request.method == "GET";
+  PageAnswer answer = waits ? pages.profile(own, asked) : pages.handle(asked);
   response.status = answer.status;
   response.content_type = std::move(answer.content_type);
   response.body = std::move(answer.body);

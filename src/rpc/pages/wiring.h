@@ -8,7 +8,8 @@
 namespace hongyan::rpc {
 
 // GET, HEAD and POST; others are 405. `may_change`: the request shows the operator's secret.
-HttpResponse page_response(Pages& pages, const HttpRequest& request, bool may_change);
+// Waits for a profile, whose time is its own: no deadline of `call` cuts it.
+HttpResponse page_response(Call& call, Pages& pages, const HttpRequest& request, bool may_change);
 
 // Name, policy as a reader of the .proto would say it, flags; nothing about what runs.
 MethodRow method_row(const MethodInfo& method);

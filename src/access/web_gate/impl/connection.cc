@@ -175,7 +175,7 @@ HttpResponse Connection::respond_api(const HttpRequest& request, std::string_vie
   response.content_type = "application/json";
   response.fields.emplace_back("Cache-Control", "no-store");
   Call call;
-  response.body = gate_.commands.run(call, command, request.body, {.address = address_}, nullptr);
+  response.body = gate_.commands.run(call, command, request.body, {.address = address_, .traceparent = request.field("traceparent")}, nullptr);
   return response;
 }
 
