@@ -13,14 +13,13 @@
 #include "bundle/backup.h"
 #include "bundle/bundle.h"
 #include "bundle/demo.h"
+#include "process/observing.h"
 #include "process/secrets.h"
 #include "process/services.h"
 #include "process/settings.h"
 #include "runtime/config/config.h"
 #include "runtime/coro/run.h"
-#include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
-#include "runtime/os/shared_counters.h"
 #include "runtime/tls/tls.h"
 #include "store/engine/open.h"
 
@@ -161,11 +160,18 @@ int serve(Env& env, const runtime::Config& config, const Options& options) {
     return announce(env, options.data, *bundle);
   };
   Status started;
-  runtime::run_to_end(env.scheduler(), "start", [&] { started = start(); });
+  auto traces = process::make_traces(env, config, "hongyan-server");
+  if (!traces.ok()) return fail("trace.directory: " + traces.status().detail());
+  const auto spans = std::move(*traces);
+  runtime::run_to_end(env.scheduler(), "start", [&] {
+    if (spans != nullptr) spans->start();
+    started = start();
+  });
   if (started.ok()) env.scheduler().run();
   runtime::run_to_end(env.scheduler(), "stop", [&] {
     Call call = runtime::background_call(env, std::chrono::seconds(10));
     bundle->stop(call);
+    if (spans != nullptr) spans->stop();
     (*opened)->shard().close();
   });
   (void)env.disk().remove(options.data + "/server.json").ok();
@@ -260,14 +266,6 @@ int main(int argc, char** argv) {
     std::fputs(config->describe().c_str(), stdout);
     return 0;
   }
-  const auto env = runtime::make_os_env({.pool_threads = 2,
-                                         .log_path = config->text("log.file"),
-                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data)});
-  runtime::stop_on_signals(*env);
-  const std::string& level = config->text("log.level");
-  env->log().set_level(level == "debug"     ? runtime::LogLevel::debug
-                       : level == "warning" ? runtime::LogLevel::warning
-                       : level == "error"   ? runtime::LogLevel::error
-                                            : runtime::LogLevel::info);
+  const auto env = process::make_observed_env(*config, options.data);
   return bundle::serve(*env, *config, options);
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/json/json.h"
+#include "runtime/env/profiler.h"
 #include "runtime/os/os_env.h"
 #include "store/remote/remote_store.h"
 
@@ -75,6 +76,7 @@ Status Process::start() {
 
 void Process::stop(Call& call) {
   is_ready_ = false;
+  if (runtime::Profiler* const profiler = env_.profiler()) profiler->end_early();
   for (const auto& drain : drains_) drain(call);
   for (Door& door : doors_) door.server->close(call);
   // What finishes work that was taken has time of its own.

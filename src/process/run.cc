@@ -7,11 +7,10 @@
 #include <cstdio>
 
 #include "process/caller.h"
+#include "process/observing.h"
 #include "process/process.h"
 #include "runtime/coro/run.h"
-#include "runtime/log/log.h"
 #include "runtime/os/os_env.h"
-#include "runtime/os/shared_counters.h"
 #include "runtime/os/worker_master.h"
 
 namespace hongyan::process {
@@ -31,13 +30,6 @@ int fail(const std::string& program, const std::string& text, int status = 1) {
   return status;
 }
 
-runtime::LogLevel log_level(const std::string& level) {
-  return level == "debug"     ? runtime::LogLevel::debug
-         : level == "warning" ? runtime::LogLevel::warning
-         : level == "error"   ? runtime::LogLevel::error
-                              : runtime::LogLevel::info;
-}
-
 // Kept alive by a master that holds the sockets. Logic alone: it keeps nothing between calls.
 int serve_by_workers(const runtime::Config& config, const ProcessOptions& options, std::vector<std::string> command) {
   const std::string name(options.spec.name);
@@ -55,12 +47,8 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
   auto settings = room_settings(config);
   if (!settings.ok()) return fail(program, settings.status().detail());
   // Services of one machine differ by program and key file.
-  const auto env = runtime::make_os_env({.pool_threads = 2,
-                                         .log_path = config.text("log.file"),
-                                         .counters_path = runtime::counters_path(config.text("counters.file"), options.keys_file + "/" + program),
-                                         .inherited = std::move(inherited)});
-  runtime::stop_on_signals(*env);
-  env->log().set_level(log_level(config.text("log.level")));
+  const auto part = inherited.board == nullptr ? std::nullopt : std::optional(inherited.board->own());
+  const auto env = make_observed_env(config, (options.spec.keys.empty() ? options.config_file : options.keys_file) + "/" + program, std::move(inherited));
   auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())
                                            : Secrets::load(*env, options.keys_file, options.spec.keys);
   if (!secrets.ok()) return fail(program, secrets.status().detail());
@@ -68,7 +56,13 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
   // Stores recover on the thread's own stack, before the loop runs.
   Status status = make(process);
   if (!status.ok()) return fail(program, status.detail());
-  runtime::run_to_end(env->scheduler(), "start", [&] { status = process.start(); });
+  auto traces = make_traces(*env, config, program, part);
+  if (!traces.ok()) return fail(program, "trace.directory: " + traces.status().detail());
+  const auto spans = std::move(*traces);
+  runtime::run_to_end(env->scheduler(), "start", [&] {
+    if (spans != nullptr) spans->start();
+    status = process.start();
+  });
   if (status.ok()) {
     say(process.ready_line());
     env->scheduler().run();
@@ -76,6 +70,7 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
   runtime::run_to_end(env->scheduler(), "stop", [&] {
     Call call = runtime::background_call(*env, k_drain_limit);
     process.stop(call);
+    if (spans != nullptr) spans->stop();
   });
   if (!status.ok()) return fail(program, status.detail());
   say("stopped");

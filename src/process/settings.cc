@@ -33,7 +33,11 @@ void declare_settings(runtime::Config& config) {
   config.declare("workers.restart_minutes", 360, "How often each is replaced, one after the other; 0: never", 0, 100'000);
   config.declare("workers.memory_max_mib", 1024, "Memory over which a worker is replaced; 0: no limit", 0, 1'048'576);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
-  config.declare("counters.file", "", "File in memory where other processes see the counters; empty: one in /dev/shm; none: nowhere");
+  config.declare("counters.file", "", "Where other processes see the counters: a file, or a directory with one of each process, in memory; empty: /dev/shm; none: nowhere");
+  config.declare_choice("log.format", "text", "A line an event: text with key=value, or an object of JSON", {"text", "json"});
+  config.declare("trace.per_million", 1'000, "Of a million requests that bring no trace, how many are sampled; what a caller samples is anyway", 0, 1'000'000);
+  config.declare("trace.directory", "", "Directory that spans of sampled calls are written to, PROGRAM.jsonl, as lines of OTLP/JSON; empty: nowhere");
+  config.declare("trace.file_mib", 64, "Size at which such a file becomes PROGRAM.jsonl.1 and a new one begins", 1, 65'536);
   config.declare("log.file", "", "File of the log; empty: standard error");
 }
 
