@@ -1,5 +1,5 @@
 // bench counters: what an addition and a histogram's sample cost in shared memory, beside one atomic that all threads
-// share.
+// share; what a line of the log costs whose level is off, and one that is written; what a span of a sampled call costs.
 #include <algorithm>
 #include <atomic>
 #include <functional>
@@ -10,8 +10,10 @@
 #include "bench/options.h"
 #include "runtime/counters/counters.h"
 #include "runtime/os/clock.h"
+#include "runtime/os/line_log.h"
 #include "runtime/os/os_env.h"
 #include "runtime/os/shared_counters.h"
+#include "runtime/trace/tracer.h"
 
 namespace hongyan::bench {
 namespace {
@@ -30,6 +32,61 @@ double nanoseconds_each(int64_t count, const std::function<void(int64_t)>& step_
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];
+}
+
+// The disk is nobody's here: what is measured is what who logs pays. Lines come in bursts that the buffer holds.
+void measure_log(const Options& options, Report& report) {
+  constexpr int64_t k_burst = 4000;
+  const int bursts = options.quick ? 5 : 200;
+  runtime::LineLog log("/dev/null");
+  Call call;
+  call.uin = 1'000'000'007;
+  call.trace = {.id = 0x8448eb211c80319c, .parent = 1, .id_high = 0x0af7651916cd43dd, .sampled = false};
+  const auto line = [&](int64_t i) {
+    log.debug(call, "rpc: answered", {{"method", "hongyan.internal.Inbox.Append"}, {"code", 0u}, {"took_us", i}});
+  };
+  const auto lines = [&](int64_t n) {
+    for (int64_t i = 0; i < n; ++i) line(i);
+  };
+  std::vector<double> off, on, formatted;
+  for (int burst = 0; burst < bursts; ++burst) {
+    log.set_level(runtime::LogLevel::info);
+    off.push_back(nanoseconds_each(250 * k_burst, lines));
+    log.set_level(runtime::LogLevel::debug);
+    on.push_back(nanoseconds_each(k_burst, lines));
+    log.flush();
+    formatted.push_back(nanoseconds_each(k_burst, [&](int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        const std::string text = fmt::format("rpc: answered method={} code={} took_us={} uin={} trace={:016x}{:016x}", "hongyan.internal.Inbox.Append",
+                                             0u, i, call.uin, call.trace.id_high, call.trace.id);
+        asm volatile("" : : "r"(text.data()) : "memory");
+      }
+    }));
+  }
+  Row quiet{.test = "line of the log whose level is off", .unit = "ns", .ours = median(off)};
+  Row told{.test = "line of the log with three fields, uin and trace", .unit = "ns", .ours = median(on)};
+  told.peers.emplace_back("fmt::format of the same text", median(formatted));
+  report.add(quiet);
+  report.add(told);
+}
+
+void measure_spans(Env& env, const Options& options, Report& report) {
+  const int64_t count = options.quick ? 10'000 : 1'000'000;
+  runtime::Tracer& tracer = env.tracer();
+  const auto calls = [&](bool sampled) {
+    return nanoseconds_each(count, [&](int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        runtime::Trace trace{.id = 1, .parent = 2, .id_high = 3, .sampled = sampled};
+        tracer.begin(trace, runtime::Tracer::From::deployment);
+        asm volatile("" : "+m"(trace));
+        auto span = tracer.start(runtime::Span::Kind::server, "hongyan.internal.Inbox.Append", trace);
+        tracer.finish(span, Code::ok);
+      }
+    });
+  };
+  Row off{.test = "span of a call that is not sampled", .unit = "ns", .ours = calls(false)};
+  report.add(off);
+  report.add({.test = "span of a call that is sampled", .unit = "ns", .ours = calls(true)});
 }
 
 }  // namespace
@@ -67,6 +124,8 @@ Status bench_counters(Env& env, const Options& options, Report& report) {
   if (!options.quick) add.ours_max = 5, sample.ours_max = 15;
   report.add(add);
   report.add(sample);
+  measure_log(options, report);
+  measure_spans(env, options, report);
   return {};
 }
 

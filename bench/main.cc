@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
   sync->add_option("--rounds", options.rounds, "Restarts of the server")->capture_default_str()->check(CLI::Range(1, 1000));
   CLI::App* coro = common(app.add_subcommand("coro", "Coroutines: switching, making, and what a million of them weigh"));
   coro->add_flag("--full", options.full, "10 million parked coroutines too: takes 9 GB of memory");
-  CLI::App* counters = common(app.add_subcommand("counters", "Counters in shared memory: an addition, a sample of a histogram"));
+  CLI::App* counters = common(app.add_subcommand("counters", "Counters in shared memory, lines of the log, spans: what each costs"));
   CLI::App* tickets = common(app.add_subcommand("tickets", "Checking a call's right: ticket, policy, grant"));
   CLI::App* rpc = common(app.add_subcommand("rpc", "Calls of 100 bytes beside a raw loop and gRPC"));
   CLI::App* http = common(app.add_subcommand("http", "The same over HTTP/1.1 beside nginx"));

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """No secret leaves its place: passwords, tickets and refresh tokens of a whole run are looked for in the server's output,
-its log at level debug, its metrics, and every file it keeps.
+its log at level debug, its spans, its metrics, and every file it keeps; the contents of messages in all but the files.
 
 Passwords may stand nowhere at all. Tickets and refresh tokens may not stand in output, logs or metrics, nor in files
 (a stolen backup must not log anybody in). The deployment's own keys stand in DATA/secrets, which only the owner reads;
@@ -30,6 +30,7 @@ def spellings(text):
 class Secrets:
     def __init__(self):
         self.passwords, self.tokens = set(), set()
+        self.contents = {f"nobody's business {new_password()}" for _ in range(3)}
 
     def of(self, client):
         self.passwords.add(client.password)
@@ -52,6 +53,9 @@ def live(server, secrets):
     for n in range(20):
         ann.send(ben.uin, f"line {n}")
         ben.send(group, f"line {n}")
+    for text in secrets.contents:
+        ann.send(ben.uin, text)
+        ben.send(group, text)
     phone = secrets.of(Client(server, "ann", ann.password).login())
     phone.sync()
     renewed = Client(server, "ann", ann.password)
@@ -109,7 +113,7 @@ def main():
         # What was written since a start stands in the log of the store as it is; later it is compressed.
         kept = files(server.data)
         config = server.data / "test.toml"
-        config.write_text(f'[log]\nlevel = "debug"\nfile = "{log}"\n')
+        config.write_text(f'[log]\nlevel = "debug"\nfile = "{log}"\n[trace]\nper_million = 1000000\ndirectory = "{server.data}/traces"\n')
         demo = [line.rsplit("password ", 1)[1] for line in server.output if "password " in line]
         assert len(demo) == 2, "two demo accounts"
         first = [line for line in server.output if len(line.strip()) == 64]
@@ -128,8 +132,9 @@ def main():
         text = "\n".join(server.output).encode()
         assert first[0].strip().encode() not in text, "printed again"
         spoken = [("the output", text), ("the metrics", metrics)]
-        if log.exists():
-            spoken.append(("the log", log.read_bytes()))
+        spoken.append(("the log", log.read_bytes()))
+        spoken.append(("the spans", b"".join(path.read_bytes() for path in (server.data / "traces").iterdir())))
+        assert b"spanId" in spoken[-1][1]
         kept = [(path, data) for path, data in kept if path != log and path.name != "secrets"]
         assert any(b"line 7" in data for _, data in kept), "the messages are not found either: this test looks at nothing"
         keys = [line.split()[2] for line in (server.data / "secrets").read_text().splitlines()[1:]]
@@ -137,6 +142,9 @@ def main():
         everywhere = spoken + kept
         look(everywhere, secrets.passwords, "password")
         look(everywhere, secrets.tokens, "ticket or refresh token")
+        look(spoken, secrets.contents | {base64.b64encode(text.encode()).decode() for text in secrets.contents}, "message")
+        told = log.read_text()
+        assert "entry: answered" in told and " uin=" in told and " trace=" in told, "the log at level debug tells nothing: this test looks at nothing"
         for key in keys:
             for place, data in everywhere:
                 assert key.encode() not in data and bytes.fromhex(key) not in data, f"a key stands in {place}"

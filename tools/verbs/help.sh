@@ -16,7 +16,7 @@ Talk to it
 
 Look after it
   rpc       list and call the methods of any service: [SERVICE|ADDR [METHOD [--FIELD VALUE ...] [JSON]]]
-  counters  what a running or crashed process counted: [PATH] [--filter TEXT] [--metrics]
+  counters  what running or crashed processes counted: [PATH] [--filter TEXT] [--metrics]
   backup    write a consistent copy of a data directory
   restore   make a data directory from a backup
   doctor    say what this machine lacks and how to get it
