@@ -19,10 +19,6 @@ target_compile_options(hongyan_flags INTERFACE
 if(HONGYAN_WERROR)
   target_compile_options(hongyan_flags INTERFACE $<BUILD_INTERFACE:-Werror>)
 endif()
-if(HONGYAN_CHECK_LOCKS)
-  target_compile_definitions(hongyan_flags INTERFACE HONGYAN_CHECK_LOCKS=1)
-  target_link_libraries(hongyan_flags INTERFACE ${CMAKE_DL_LIBS})
-endif()
 if(HONGYAN_SANITIZE)
   # Undefined behaviour is looked for beside wrong addresses: one build finds both.
   set(sanitizers ${HONGYAN_SANITIZE})
@@ -112,6 +108,15 @@ function(hongyan_check_headers room name excepted)
     target_compile_options(${name}_headers PRIVATE -O0 -g0)
     target_link_libraries(${name}_headers PRIVATE ${name} GTest::gmock)
     add_dependencies(check_headers ${name}_headers)
+  endif()
+endfunction()
+
+# A coroutine of this test program that waits while its thread holds an OS mutex stops it: the scheduler that looks
+# (runtime/coro/lock_check.h) stands in front of the room's own, so nothing else is compiled again. Sanitizers take
+# the same names of libc.
+function(hongyan_check_locks program)
+  if(NOT HONGYAN_CHECK_LOCKS AND NOT HONGYAN_SANITIZE AND NOT HONGYAN_FUZZ)
+    target_link_libraries(${program} PRIVATE runtime_lock_check)
   endif()
 endfunction()
 
@@ -206,6 +211,9 @@ function(hongyan_room room)
       hongyan_target(dep_name ${dep})
       target_link_libraries(${name}_test PRIVATE ${dep_name})
     endforeach()
+    if("runtime" IN_LIST R_DEPS)
+      hongyan_check_locks(${name}_test)
+    endif()
     add_test(NAME ${name} COMMAND ${name}_test)
     add_dependencies(room_tests ${name}_test)
     if(room IN_LIST HONGYAN_CORE)
