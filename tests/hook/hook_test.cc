@@ -3,11 +3,13 @@
 #include "runtime/hook/hook.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -531,6 +534,23 @@ TEST_F(HookTest, names_are_looked_up_on_the_pool) {
          EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, sizeof(buffer), &result, &error), 0);
          EXPECT_EQ(result, &into);
          EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, 1, &result, &error), ERANGE);
+         host = gethostbyname2("localhost", AF_INET);
+         ASSERT_NE(host, nullptr);
+         EXPECT_EQ(*reinterpret_cast<in_addr_t*>(host->h_addr_list[0]), htonl(INADDR_LOOPBACK));
+
+         sockaddr_in address{};
+         address.sin_family = AF_INET;
+         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+         turns = 0;
+         EXPECT_EQ(getnameinfo(reinterpret_cast<sockaddr*>(&address), sizeof(address), buffer,
+                               sizeof(buffer), nullptr, 0, 0),
+                   0);
+         EXPECT_GT(turns, 0);
+         turns = 0;
+         host = gethostbyaddr(&address.sin_addr, sizeof(address.sin_addr), AF_INET);
+         EXPECT_GT(turns, 0);
+         EXPECT_TRUE(host == nullptr ||
+                     host->h_name != nullptr);  // Its name is the machine's affair.
          done = true;
        },
        [&] {
@@ -566,6 +586,48 @@ TEST_F(HookTest, a_coroutine_has_variables_of_its_own) {
   EXPECT_EQ(getenv("HOOK_OWN"), nullptr);
   EXPECT_EQ(unsetenv("HOOK_SHARED"), 0);
   EXPECT_EQ(getenv("HOOK_SHARED"), nullptr);
+}
+
+TEST_F(HookTest, directories_are_read_on_the_pool) {
+  char path[] = "/tmp/hook_test.XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  const std::string file = std::string(path) + "/a file";
+  bool done = false;
+  int turns = 0;
+  together({[&] {
+              EXPECT_EQ(close(creat(file.c_str(), 0600)), 0);
+              DIR* entries = opendir(path);
+              ASSERT_NE(entries, nullptr);
+              turns = 0;
+              bool found = false;
+              while (const dirent* entry = readdir(entries))
+                found = found || std::string(entry->d_name) == "a file";
+              EXPECT_TRUE(found);
+              EXPECT_GT(turns, 0);
+              EXPECT_EQ(closedir(entries), 0);
+              EXPECT_EQ(unlink(file.c_str()), 0);
+              EXPECT_EQ(rmdir(path), 0);
+              done = true;
+            },
+            [&] {
+              for (; !done; ++turns) env_->scheduler().yield();
+            }});
+}
+
+// In another way than by fcntl(), which the kernel tells all the same.
+TEST_F(HookTest, a_socket_that_ioctl_made_nonblocking_does_not_wait) {
+  alone([&] {
+    int on = 1;
+    EXPECT_EQ(ioctl(pair_[0], FIONBIO, &on), 0);
+    char byte = 0;
+    EXPECT_EQ(recv(pair_[0], &byte, 1, 0), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_EQ(readv(pair_[0], std::array{iovec{&byte, 1}}.data(), 1), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    int waiting = 0;
+    EXPECT_EQ(ioctl(pair_[0], FIONREAD, &waiting), 0);
+    EXPECT_EQ(waiting, 0);
+  });
 }
 
 TEST_F(HookTest, other_threads_have_libcs_functions) {

@@ -324,7 +324,11 @@ int creat64(const char* path, mode_t mode) { return creat(path, mode); }
 int close(int descriptor) {
   about_to_close(descriptor);
   if (served::is_served(descriptor)) return served::close(descriptor);
-  return static_cast<int>(raw(SYS_close, descriptor));
+  const auto close_it = [&] { return raw(SYS_close, descriptor); };
+  // The last close of a file that was removed frees its blocks.
+  State* state = active();
+  const bool may_wait = state != nullptr && on_disk(descriptor);
+  return static_cast<int>(may_wait ? in_pool(*state, close_it) : close_it());
 }
 
 int dup(int descriptor) noexcept {
