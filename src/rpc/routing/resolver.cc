@@ -48,8 +48,7 @@ Result<std::vector<Instance>> DnsResolver::resolve(Call&) {
   std::string list;
   std::vector<std::string> addresses = TRY(std::move(hosts));
   std::ranges::sort(addresses);
-  const auto same = std::ranges::unique(addresses);
-  addresses.erase(same.begin(), same.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   if (addresses.size() > k_addresses_max) {
     return Status(Code::too_large, host_ + " has more than 256 addresses");
   }
