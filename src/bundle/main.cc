@@ -262,7 +262,9 @@ int main(int argc, char** argv) {
   }
   const auto env = runtime::make_os_env({.pool_threads = 2,
                                          .log_path = config->text("log.file"),
-                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data)});
+                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data),
+                                         .io = runtime::loop_io(config->text("runtime.io")),
+                                         .files = runtime::file_io(config->text("runtime.files"))});
   runtime::stop_on_signals(*env);
   const std::string& level = config->text("log.level");
   env->log().set_level(level == "debug"     ? runtime::LogLevel::debug

@@ -58,7 +58,9 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
   const auto env = runtime::make_os_env({.pool_threads = 2,
                                          .log_path = config.text("log.file"),
                                          .counters_path = runtime::counters_path(config.text("counters.file"), options.keys_file + "/" + program),
-                                         .inherited = std::move(inherited)});
+                                         .inherited = std::move(inherited),
+                                         .io = runtime::loop_io(config.text("runtime.io")),
+                                         .files = runtime::file_io(config.text("runtime.files"))});
   runtime::stop_on_signals(*env);
   env->log().set_level(log_level(config.text("log.level")));
   auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())

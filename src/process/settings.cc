@@ -33,6 +33,8 @@ void declare_settings(runtime::Config& config) {
   config.declare("workers.restart_minutes", 360, "How often each is replaced, one after the other; 0: never", 0, 100'000);
   config.declare("workers.memory_max_mib", 1024, "Memory over which a worker is replaced; 0: no limit", 0, 1'048'576);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
+  config.declare_choice("runtime.io", "epoll", "What the loop waits in; uring: io_uring, where the kernel allows it", {"epoll", "uring"});
+  config.declare_choice("runtime.files", "automatic", "Who reads and writes files for coroutines; automatic: io_uring, where the kernel allows it", {"automatic", "threads"});
   config.declare("counters.file", "", "File in memory where other processes see the counters; empty: one in /dev/shm; none: nowhere");
   config.declare("log.file", "", "File of the log; empty: standard error");
 }

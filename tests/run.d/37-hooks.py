@@ -210,6 +210,7 @@ def blocking_calls(trace):
             continue
         if "/hook-begin" in arguments or "/hook-end" in arguments:
             inside = "/hook-begin" in arguments
+            pollers = set()
             continue
         descriptor = re.match(r"(\d+)", arguments)
         descriptor = descriptor and descriptor[1]
@@ -236,12 +237,12 @@ def blocking_calls(trace):
             spent = re.search(r"<([\d.]+)>$", line)
             bad = spent is not None and float(spent[1]) > FUTEX_SECONDS_MAX
         if name in ("epoll_wait", "epoll_pwait", "epoll_pwait2") and not re.search(r", 0(, NULL, 8)?$", arguments) \
-                and not ZERO.search(arguments):
+                and not ZERO.search(arguments) or name == "io_uring_enter" and not re.match(r"\d+(<[^>]*>+)?, \d+, 0,", arguments):
             pollers.add(descriptor)
+            if len(pollers) == 2:
+                found.append(f"more than one set is waited in: {pollers}")
         if bad:
             found.append(line)
-    if len(pollers) > 1:
-        found.append(f"more than one set is waited in: {pollers}")
     return found, looked
 
 
@@ -282,9 +283,13 @@ def the_trace_reader_sees_what_blocks():
     interrupted = ('9 1.0 recvfrom(5<UNIX:[1->2]>,  <unfinished ...>\n8 1.0 <... read resumed>) = 0 <0.1>\n'
                    '9 1.0 <... recvfrom resumed>"a", 4, 0, NULL, NULL) = 1 <0.1>\n')
     assert blocking_calls(lines("getpid() = 1") + interrupted)[0]
+    two_waits = ('9 1.0 epoll_pwait2(4<anon_inode:[eventpoll]>, [], 256, {tv_sec=1, tv_nsec=0}, NULL, 0) = 1 <0.1>\n'
+                 '9 1.0 io_uring_enter(5<anon_inode:[io_uring]>, 0, 1, IORING_ENTER_GETEVENTS, NULL, 8) = 0 <0.1>\n')
+    assert blocking_calls(lines("getpid() = 1") + two_waits)[0]
     for call in ['recvfrom(5<UNIX:[1->2]>, "a", 4, MSG_DONTWAIT, NULL, NULL) = 1', 'poll([{fd=3}], 1, 0) = 1',
                  'ppoll([{fd=3}], 1, {tv_sec=0, tv_nsec=0}, NULL, 8) = 0 (Timeout)',
                  'epoll_pwait2(4<anon_inode:[eventpoll]>, [], 256, {tv_sec=1, tv_nsec=0}, NULL, 0) = 1',
+                 'io_uring_enter(5<anon_inode:[io_uring]>, 1, 0, 0, NULL, 8) = 1',
                  'newfstatat(3</a>, "", {st_mode=S_IFREG}, AT_EMPTY_PATH) = 0']:
         assert not blocking_calls(lines(call))[0], call
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/coro/sync.h"
+#include "runtime/env/files.h"
 
 namespace hongyan::rpc {
 
@@ -12,22 +13,14 @@ Status ListResolver::changed(Call& call) {
   return never.wait(call.deadline);
 }
 
-Result<std::string> FileResolver::read() {
-  Result<std::string> text = Status(Code::internal, "not read");
-  env_.pool().run([&] {
-    auto file = env_.disk().open(path_, runtime::OpenMode::read);
-    if (!file.ok()) {
-      text = file.status();
-      return;
-    }
-    // One byte more than allowed, so that too much is seen.
-    text = (*file)->read_at(0, k_instances_text_bytes_max + 1);
-  });
-  return text;
+Result<std::string> FileResolver::read(Call& call) {
+  const auto file = TRY(env_.files().open(call, path_, runtime::OpenMode::read));
+  // One byte more than allowed, so that too much is seen.
+  return file->read_at(call, 0, k_instances_text_bytes_max + 1);
 }
 
-Result<std::vector<Instance>> FileResolver::resolve(Call&) {
-  seen_ = TRY(read());
+Result<std::vector<Instance>> FileResolver::resolve(Call& call) {
+  seen_ = TRY(read(call));
   auto instances = parse_instances(seen_);
   if (!instances.ok()) return Status(instances.code(), path_ + ": " + instances.status().detail());
   return instances;
@@ -36,7 +29,7 @@ Result<std::vector<Instance>> FileResolver::resolve(Call&) {
 Status FileResolver::changed(Call& call) {
   for (;;) {
     TRY(runtime::sleep(call, k_period));
-    const auto text = read();
+    const auto text = read(call);
     // A file that is gone is no news; one that could not be read before may be readable now.
     if (text.ok() && *text != seen_) return {};
   }

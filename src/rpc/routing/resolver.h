@@ -50,7 +50,7 @@ class FileResolver : public Resolver {
   Status changed(Call& call) override;
 
  private:
-  Result<std::string> read();
+  Result<std::string> read(Call& call);
   Env& env_;
   const std::string path_;
   std::string seen_;  // What resolve() read last.

@@ -33,7 +33,7 @@ constexpr int k_ready_in_a_row_max = 16;
 // any time.
 class Socket : public Watcher {
  public:
-  Socket(EpollPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
+  Socket(DescriptorPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
   ~Socket() override { close(); }
 
   bool watch() { return poller_.add(descriptor_, this); }
@@ -76,7 +76,7 @@ class Socket : public Watcher {
     return {};
   }
 
-  EpollPoller& poller_;
+  DescriptorPoller& poller_;
   int descriptor_;
   bool hung_up_ = false;
   StreamWatcher* watcher_ = nullptr;
@@ -188,7 +188,7 @@ class KernelStream : public Stream {
 
 class KernelListener : public Listener {
  public:
-  KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller,
+  KernelListener(std::shared_ptr<Socket> socket, std::string address, DescriptorPoller& poller,
                  Counter& refused, Log& log, std::shared_ptr<LoadBoard> board = nullptr)
       : socket_(std::move(socket)),
         address_(std::move(address)),
@@ -274,7 +274,7 @@ class KernelListener : public Listener {
 
   std::shared_ptr<Socket> socket_;
   std::string address_;
-  EpollPoller& poller_;
+  DescriptorPoller& poller_;
   Counter& refused_;
   Log& log_;
   std::shared_ptr<LoadBoard> board_;
@@ -294,7 +294,7 @@ bool connected_to_itself(int descriptor) {
 
 }  // namespace
 
-KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log, Inherited inherited)
+KernelNetwork::KernelNetwork(DescriptorPoller& poller, Counters& counters, Log& log, Inherited inherited)
     : poller_(poller),
       accepts_refused_(counters.counter(
           "hongyan_net_accepts_refused",
