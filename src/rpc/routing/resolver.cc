@@ -12,22 +12,22 @@ Status ListResolver::changed(Call& call) {
   return never.wait(call.deadline);
 }
 
-Result<std::string> FileResolver::read() {
+Result<std::string> read_in_pool(Env& env, const std::string& path, size_t bytes_max) {
   Result<std::string> text = Status(Code::internal, "not read");
-  env_.pool().run([&] {
-    auto file = env_.disk().open(path_, runtime::OpenMode::read);
+  env.pool().run([&] {
+    auto file = env.disk().open(path, runtime::OpenMode::read);
     if (!file.ok()) {
       text = file.status();
       return;
     }
-    // One byte more than allowed, so that too much is seen.
-    text = (*file)->read_at(0, k_instances_text_bytes_max + 1);
+    text = (*file)->read_at(0, bytes_max + 1);
   });
+  if (text.ok() && text->size() > bytes_max) return Status(Code::too_large, path + " is too large");
   return text;
 }
 
 Result<std::vector<Instance>> FileResolver::resolve(Call&) {
-  seen_ = TRY(read());
+  seen_ = TRY(read_in_pool(env_, path_, k_instances_text_bytes_max));
   auto instances = parse_instances(seen_);
   if (!instances.ok()) return Status(instances.code(), path_ + ": " + instances.status().detail());
   return instances;
@@ -36,7 +36,7 @@ Result<std::vector<Instance>> FileResolver::resolve(Call&) {
 Status FileResolver::changed(Call& call) {
   for (;;) {
     TRY(runtime::sleep(call, k_period));
-    const auto text = read();
+    const auto text = read_in_pool(env_, path_, k_instances_text_bytes_max);
     // A file that is gone is no news; one that could not be read before may be readable now.
     if (text.ok() && *text != seen_) return {};
   }
