@@ -67,7 +67,10 @@ void Server::accept_loop() {
       Call call = runtime::background_call(state_->env, k_handshake_time_max);
       const Status shaken = (*tls)->handshake(call);
       if (shaken.ok() && !state_->closing) return adopt(std::move(*tls));
-      if (!shaken.ok()) state_->env.log().warning("rpc: {}: {}", (*tls)->peer(), shaken.detail());
+      if (shaken.ok()) return;
+      const bool stranger = shaken.code() == Code::unauthenticated;
+      state_->env.log().warning("rpc: refused {}{}: {}", (*tls)->peer(),
+                                stranger ? ", which shows no certificate of this deployment" : "", shaken.detail());
     });
   }
 }

@@ -134,6 +134,7 @@ void TcpChannel::Connection::run() {
     keep();
     stream_->close();
   }
+  channel_.not_connected_ = stream.ok() ? std::string() : ": " + stream.status().detail();
   over_ = true;
   channel_.lost(*this);
   end_all(Pending::End::lost);
@@ -391,7 +392,7 @@ Status TcpChannel::attempt(Call& call, const MethodInfo& method, const Message& 
     case Pending::End::lost: break;
   }
   return pending.left ? Status(Code::unknown_outcome, "lost the connection to " + address_ + " after the request left")
-                      : Status(Code::unavailable, "no connection to " + address_);
+                      : Status(Code::unavailable, "no connection to " + address_ + not_connected_);
 }
 
 bool TcpChannel::kept_back(const Call& call) {

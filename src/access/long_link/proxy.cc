@@ -63,17 +63,17 @@ bool ProxyConnection::shake_hands() {
 }
 
 void ProxyConnection::read_frames() {
-  std::vector<char> buffer(k_read_bytes);
+  api::ReadBuffer buffer;
   Time limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
   while (!closing_) {
     Call call;
     call.deadline = limit;
-    const Result<size_t> count = stream_->read(call, buffer);
+    const Result<size_t> count = read_idle(call, buffer);
     if (count.code() == Code::deadline) proxy_.counters.slow.add(1);
     if (!count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
     const uint64_t before = frames_;
     const bool was_between = parser_.between_frames();
-    if (!take(std::string_view(buffer.data(), *count))) return drain(buffer);
+    if (!take(buffer.took(*count))) return drain();
     if (parser_.between_frames()) {
       limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
     } else if (was_between || frames_ != before) {
@@ -82,8 +82,15 @@ void ProxyConnection::read_frames() {
   }
 }
 
+// What others know of a link is the ProxyConnection; what is on this stack is known to nobody else.
+Result<size_t> ProxyConnection::read_idle(Call& call, api::ReadBuffer& buffer) {
+  const runtime::MayPark may_park;
+  return stream_->read(call, buffer.room());
+}
+
 // Closing on bytes that are there but unread would reset the connection, and with it the answers on their way.
-void ProxyConnection::drain(std::vector<char>& buffer) {
+void ProxyConnection::drain() {
+  std::vector<char> buffer(k_read_bytes);
   for (size_t drained = 0; drained < k_frame_bytes_max;) {
     Call call;
     call.deadline = proxy_.env.now();

@@ -10,6 +10,7 @@
 #include "access/long_link/proxy_logic.h"
 #include "access/long_link/proxy_notify.h"
 #include "api/gate/budget.h"
+#include "api/gate/read_buffer.h"
 #include "runtime/coro/sync.h"
 
 namespace hongyan::access {
@@ -39,7 +40,8 @@ class ProxyConnection {
  private:
   bool shake_hands();
   void read_frames();
-  void drain(std::vector<char>& buffer);
+  Result<size_t> read_idle(Call& call, api::ReadBuffer& buffer);
+  void drain();
   // False: the link takes no more.
   bool take(std::string_view bytes);
   bool on_frame(Frame frame);

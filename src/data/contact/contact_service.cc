@@ -41,7 +41,7 @@ struct Key {
 
 class ContactServiceImpl final : public Service {
  public:
-  ContactServiceImpl(Env& env, ContactDeps deps)
+  ContactServiceImpl(Env& env, ContactDeps deps, const ContactConfig& config)
       : env_(env),
         deps_(std::move(deps)),
         counters_(env.counters()),
@@ -49,7 +49,8 @@ class ContactServiceImpl final : public Service {
         ring_(deps_.presence, self_, counters_),
         delivery_(env, deps_.store, ring_, counters_),
         worker_(env, deps_.store, model::k_work_edge,
-                [this](Call& call, const store::Work& work) { return deliver_late(call, work); }) {}
+                [this](Call& call, const store::Work& work) { return deliver_late(call, work); },
+                {.share = config.share, .grace = config.grace}) {}
 
   void start() override { worker_.start(); }
   Status stop(Call& call) override { return worker_.stop(call); }
@@ -358,8 +359,8 @@ Result<internal::AreFriendsResponse> ContactServiceImpl::are_friends(Call& call,
 
 }  // namespace
 
-std::unique_ptr<Service> make_contact(Env& env, ContactDeps deps, ContactConfig) {
-  return std::make_unique<ContactServiceImpl>(env, std::move(deps));
+std::unique_ptr<Service> make_contact(Env& env, ContactDeps deps, ContactConfig config) {
+  return std::make_unique<ContactServiceImpl>(env, std::move(deps), config);
 }
 
 }  // namespace hongyan::contact

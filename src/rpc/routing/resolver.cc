@@ -13,14 +13,15 @@ Status ListResolver::changed(Call& call) {
   return never.wait(call.deadline);
 }
 
-Result<std::string> FileResolver::read(Call& call) {
-  const auto file = TRY(env_.files().open(call, path_, runtime::OpenMode::read));
-  // One byte more than allowed, so that too much is seen.
-  return file->read_at(call, 0, k_instances_text_bytes_max + 1);
+Result<std::string> read_text(Call& call, Env& env, const std::string& path, size_t bytes_max) {
+  const auto file = TRY(env.files().open(call, path, runtime::OpenMode::read));
+  std::string text = TRY(file->read_at(call, 0, bytes_max + 1));  // One byte more than allowed, so that too much is seen.
+  if (text.size() > bytes_max) return Status(Code::too_large, path + " is too large");
+  return text;
 }
 
 Result<std::vector<Instance>> FileResolver::resolve(Call& call) {
-  seen_ = TRY(read(call));
+  seen_ = TRY(read_text(call, env_, path_, k_instances_text_bytes_max));
   auto instances = parse_instances(seen_);
   if (!instances.ok()) return Status(instances.code(), path_ + ": " + instances.status().detail());
   return instances;
@@ -29,7 +30,7 @@ Result<std::vector<Instance>> FileResolver::resolve(Call& call) {
 Status FileResolver::changed(Call& call) {
   for (;;) {
     TRY(runtime::sleep(call, k_period));
-    const auto text = read(call);
+    const auto text = read_text(call, env_, path_, k_instances_text_bytes_max);
     // A file that is gone is no news; one that could not be read before may be readable now.
     if (text.ok() && *text != seen_) return {};
   }
