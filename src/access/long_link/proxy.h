@@ -44,12 +44,15 @@ class ProxyConnection {
   void drain();
   // False: the link takes no more.
   bool take(std::string_view bytes);
+  bool take_frames(std::string_view bytes);
+  bool wait_for_room();
   bool on_frame(Frame frame);
   bool agree_on_key(const Frame& frame);
   bool refuse_seal(const Frame& frame, std::string_view why);
   void send(uint32_t cmdid, uint32_t seq, std::string_view body);
   void cut();
   void wake_writer();
+  void write_at_once();
   void write_output();
   bool write(std::string_view bytes);
 
@@ -67,6 +70,7 @@ class ProxyConnection {
   std::string output_;
   size_t unsent_bytes_ = 0;      // Handed to the writer.
   bool closing_ = false;
+  bool taking_ = false;          // Frames of one read: what is answered meanwhile leaves together.
   bool writing_ = false;
   bool reader_ended_ = false;
   runtime::CondVar news_;        // For the writer of a closing link.

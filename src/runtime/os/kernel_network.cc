@@ -41,6 +41,9 @@ class Socket : public Watcher {
   bool closed() const { return descriptor_ < 0; }
   // The other side has ended or the connection failed: a short read says nothing, the end may stand behind it.
   bool hung_up() const { return hung_up_; }
+  // A read took less than there was room for: nothing is left until an event says so.
+  void note_short_read() { drained_ = !hung_up_; }
+  bool drained() const { return drained_; }
   void tell(StreamWatcher* watcher) { watcher_ = watcher; }
 
   void close() {
@@ -64,7 +67,10 @@ class Socket : public Watcher {
     const bool readable = (events & (EPOLLIN | EPOLLRDHUP | both)) != 0;
     const bool writable = (events & (EPOLLOUT | both)) != 0;
     if ((events & (EPOLLRDHUP | both)) != 0) hung_up_ = true;
-    if (readable) readable_.wake_all();
+    if (readable) {
+      drained_ = false;
+      readable_.wake_all();
+    }
     if (writable) writable_.wake_all();
     if (watcher_ != nullptr) watcher_->on_ready(readable, writable);
   }
@@ -79,6 +85,7 @@ class Socket : public Watcher {
   DescriptorPoller& poller_;
   int descriptor_;
   bool hung_up_ = false;
+  bool drained_ = false;
   StreamWatcher* watcher_ = nullptr;
   WaitList readable_;
   WaitList writable_;
@@ -121,9 +128,15 @@ class KernelStream : public Stream {
     const std::shared_ptr<Socket> socket = socket_;
     TRY(turns_.take(*socket));
     if (into.empty()) return size_t{0};  // recv() of nothing would look like the end.
+    // Who has no time to wait asks the kernel: its event may not have been taken in yet.
+    const bool may_wait = call.deadline > Scheduler::current().now();
+    if (socket->drained() && may_wait) TRY(socket->wait_readable(call.deadline));
     for (;;) {
       const ssize_t got = ::recv(socket->descriptor(), into.data(), into.size(), 0);
-      if (got >= 0) return static_cast<size_t>(got);
+      if (got >= 0) {
+        if (got > 0 && static_cast<size_t>(got) < into.size()) socket->note_short_read();
+        return static_cast<size_t>(got);
+      }
       if (errno == EINTR) continue;
       if (!would_block(errno)) return network_error(errno, "read");
       TRY(socket->wait_readable(call.deadline));

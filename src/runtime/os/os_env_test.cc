@@ -67,6 +67,33 @@ TEST_P(OsTest, its_network_keeps_the_contract) {
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
+// A read that took less than it could hold leaves the kernel alone until there is an event.
+TEST_P(OsTest, behind_a_short_read_neither_the_next_bytes_nor_the_end_are_missed) {
+  run_in_coroutine(*env, [&] {
+    Call call = background_call(*env, 60s);
+    auto listener = env->network().listen("127.0.0.1:0").value();
+    auto client = env->network().connect(call, listener->address()).value();
+    auto server = listener->accept(call).value();
+    char buffer[64];
+    for (int i = 0; i < 200; ++i) {
+      EXPECT_TRUE(client->write(call, "piece").ok());
+      if (i % 3 == 0) env->scheduler().yield();  // With the event taken in, or not yet.
+      ASSERT_EQ(server->read(call, buffer).value(), 5u);
+      if (i % 5 == 0) EXPECT_EQ(server->try_read(buffer)->bytes, 0u);
+    }
+    // Who has no time is given what is there.
+    EXPECT_TRUE(client->write(call, "piece").ok());
+    Call now;
+    now.deadline = env->now();
+    EXPECT_EQ(server->read(now, buffer).value(), 5u);
+    EXPECT_EQ(server->read(now, buffer).code(), Code::deadline);
+    EXPECT_TRUE(client->write(call, "piece").ok());
+    client->close();  // The end comes with the last bytes, and has no event of its own.
+    EXPECT_EQ(server->read(call, buffer).value(), 5u);
+    EXPECT_EQ(server->read(call, buffer).value(), 0u);
+  });
+}
+
 TEST_P(OsTest, addresses_are_numbers_or_localhost) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
