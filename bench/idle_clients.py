@@ -5,7 +5,7 @@ polling that wait, and HTTP connections between two requests, each with and with
     python3 bench/idle_clients.py [--clients N] [--program build/bin/hongyan-server]
 
 Prints resident bytes of the server for each client: after they have come to rest less before they came. The clients are
-sockets of this process and their accounts are made by it. Nothing here is a floor; docs/performance.md has the figures."""
+sockets of this process and their accounts are made by it. Nothing here is a floor."""
 import argparse
 import base64
 import http.client

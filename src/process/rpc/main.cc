@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "process/caller.h"
 #include "process/foreign_caller.h"
+#include "process/internal_tls.h"
 #include "runtime/os/os_env.h"
 
 namespace hongyan::process {
