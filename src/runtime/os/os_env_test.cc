@@ -79,7 +79,9 @@ TEST_P(OsTest, behind_a_short_read_neither_the_next_bytes_nor_the_end_are_missed
       EXPECT_TRUE(client->write(call, "piece").ok());
       if (i % 3 == 0) env->scheduler().yield();  // With the event taken in, or not yet.
       ASSERT_EQ(server->read(call, buffer).value(), 5u);
-      if (i % 5 == 0) EXPECT_EQ(server->try_read(buffer)->bytes, 0u);
+      if (i % 5 == 0) {
+        EXPECT_EQ(server->try_read(buffer)->bytes, 0u);
+      }
     }
     // Who has no time is given what is there.
     EXPECT_TRUE(client->write(call, "piece").ok());
