@@ -187,6 +187,7 @@ double raw_switch(int64_t count) {
   const runtime::Stack stack = pool.take();
   runtime::adopt_thread_stack(pair.here);
   runtime::prepare_fiber(pair.there, stack, &bounce);
+  runtime::start_fiber(pair.here, pair.there);
   const double each = nanoseconds_each(count, [&] {
     for (int64_t i = 0; i < count / 2; ++i) runtime::switch_fiber(pair.here, pair.there);
   });
@@ -328,7 +329,7 @@ Status bench_coro(Env& env, const Options& options, Report& report) {
   const Weight parked = TRY(weigh_apart(million, true, StackSize::k16));
   Row own_row{.test = many + " idle coroutines, each on its own stack", .unit = "bytes", .ours = own.resident};
   Row parked_row{.test = many + " idle coroutines, parked", .unit = "bytes", .ours = parked.resident};
-  if (!options.quick) own_row.ours_max = 4.3 * 1024, parked_row.ours_max = 0.8 * 1024;
+  if (!options.quick) own_row.ours_max = 4300, parked_row.ours_max = 800;
   report.add(own_row);
   report.add(parked_row);
   report.add({.test = "page tables of one, 64 KiB stack", .unit = "bytes", .ours = own.page_tables});

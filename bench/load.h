@@ -51,7 +51,7 @@ int serve_raw();
 std::string load_raw(int port, const Load& load, const std::string& message, size_t answer_bytes);
 
 // Ours, in this process, until the standard input ends. "port of the frames and of HTTP".
-int serve_hongyan(bool bare, size_t connections_max);
+int serve_hongyan(bool bare, size_t connections_max, bool uring = false);
 int load_hongyan(int port);      // Answers questions.
 int serve_overload(const std::string& how);  // "level", "chance", "nobody": whom it takes.
 int load_overload(int port);

@@ -2,6 +2,8 @@
 // of two bytes of envelope and a protobuf.
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/bytes.h"
 #include "bench/link.h"
 
@@ -11,6 +13,7 @@ namespace {
 
 constexpr size_t k_head_bytes = 20;
 constexpr size_t k_body_bytes_max = 1024 * 1024;
+constexpr size_t k_read_bytes = 16 * 1024;
 constexpr uint32_t k_client_version = 200;
 constexpr uint32_t k_seq_identify = 0xFFFFFFFE;
 constexpr uint32_t k_cmdid_identify = 237;
@@ -37,13 +40,14 @@ class LongLink : public Link {
 
   Status exchange(Call& call, uint32_t cmdid, uint32_t seq, const google::protobuf::Message& request,
                   google::protobuf::Message& response) {
-    const std::string body = std::string(k_envelope) + request.SerializeAsString();
-    std::string frame;
-    for (uint32_t word : {static_cast<uint32_t>(k_head_bytes), k_client_version, cmdid, seq, static_cast<uint32_t>(body.size())}) put_u32(frame, word);
-    frame += body;
+    out_.clear();
+    const uint32_t body_bytes = static_cast<uint32_t>(k_envelope.size() + request.ByteSizeLong());
+    for (uint32_t word : {static_cast<uint32_t>(k_head_bytes), k_client_version, cmdid, seq, body_bytes}) put_u32(out_, word);
+    out_ += k_envelope;
+    if (!request.AppendToString(&out_)) return Status(Code::invalid, "a request can't be written");
     ++traffic_.frames_out;
-    traffic_.bytes_out += frame.size();
-    TRY(stream_->write(call, frame));
+    traffic_.bytes_out += out_.size();
+    TRY(stream_->write(call, out_));
     for (;;) {
       const Frame got = TRY(next_frame(call));
       if (got.seq != seq) continue;
@@ -65,11 +69,14 @@ class LongLink : public Link {
  private:
   struct Frame {
     uint32_t cmdid = 0, seq = 0;
-    std::string body;
+    std::string_view body;  // Until the next one is read.
   };
 
+  // There are `bytes` behind what was taken.
   Status fill(Call& call, size_t bytes) {
-    char buffer[16 * 1024];
+    if (in_.size() - taken_ >= bytes) return {};
+    in_.erase(0, std::exchange(taken_, 0));
+    char buffer[k_read_bytes];
     while (in_.size() < bytes) {
       const size_t count = TRY(stream_->read(call, buffer));
       if (count == 0) return Status(Code::closed, "the server closed the link");
@@ -81,7 +88,7 @@ class LongLink : public Link {
 
   Result<Frame> next_frame(Call& call) {
     TRY(fill(call, k_head_bytes));
-    Reader reader(in_);
+    Reader reader(std::string_view(in_).substr(taken_));
     uint32_t words[5];
     for (uint32_t& word : words) word = *reader.u32();
     if (words[0] < k_head_bytes || words[0] > k_body_bytes_max || words[4] > k_body_bytes_max) {
@@ -89,15 +96,16 @@ class LongLink : public Link {
     }
     const size_t whole = size_t{words[0]} + words[4];
     TRY(fill(call, whole));
-    Frame frame{.cmdid = words[2], .seq = words[3], .body = in_.substr(words[0], words[4])};
-    in_.erase(0, whole);
+    const Frame frame{.cmdid = words[2], .seq = words[3], .body = std::string_view(in_).substr(taken_ + words[0], words[4])};
+    taken_ += whole;
     ++traffic_.frames_in;
     if (frame.cmdid == k_cmdid_push) ++rings_;
     return frame;
   }
 
   std::unique_ptr<runtime::Stream> stream_;
-  std::string in_;
+  std::string in_, out_;
+  size_t taken_ = 0;  // Of in_.
   uint32_t seq_ = 0;
   int rings_ = 0;
   Traffic traffic_;
@@ -125,7 +133,7 @@ class LongTransport : public Transport {
 }  // namespace
 
 Status status_of(const google::protobuf::Message& response) {
-  const auto* field = response.GetDescriptor()->FindFieldByName("base");
+  const auto* field = response.GetDescriptor()->FindFieldByNumber(1);
   const auto& base = static_cast<const client::BaseResponse&>(response.GetReflection()->GetMessage(response, field));
   if (base.code() == 0) return {};
   return Status(static_cast<Code>(base.code()), fmt::format("code {}: {}", base.code(), base.debug()));

@@ -1,4 +1,4 @@
-// hongyan-bench: `send`, `sync`, `coro`, `counters`, `tickets`, `rpc`, `http`, `overload` and `connections`; `peer` is a child of a
+// hongyan-bench: `send`, `sync`, `coro`, `counters`, `tickets`, `rpc`, `http`, `overload`, `connections` and `files`; `peer` is a child of a
 // measurement. Exit status: 0
 // every floor is met, 1 one is missed or the run failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
@@ -60,6 +60,9 @@ int main(int argc, char** argv) {
   for (CLI::App* verb : {rpc, http}) {
     verb->add_option("--rounds", options.rounds, "Of all contenders, one after the other")->capture_default_str()->check(CLI::Range(1, 1000));
   }
+  rpc->add_option("--io", options.io, "What our server waits in")->capture_default_str()->check(CLI::IsMember({"epoll", "uring"}));
+  CLI::App* files = common(app.add_subcommand("files", "Reads at random and synced appends beside threads that block"));
+  files->add_option("--rounds", options.rounds, "Of all contenders; at most 9")->capture_default_str()->check(CLI::Range(1, 1000));
   CLI::App* overload = common(app.add_subcommand("overload", "A server at three times its capacity, beside refusal by chance"));
   CLI::App* connections = common(app.add_subcommand("connections", "Memory of an idle connection"));
   connections->add_option("--count", options.connections, "Connections")->capture_default_str()->check(CLI::Range(size_t{1}, size_t{1'000'000}));
@@ -81,6 +84,7 @@ int main(int argc, char** argv) {
   if (rpc->parsed()) return measure("rpc", command, options, json, bench_rpc);
   if (http->parsed()) return measure("http", command, options, json, bench_http);
   if (overload->parsed()) return measure("overload", command, options, json, bench_overload);
+  if (files->parsed()) return measure("files", command, options, json, bench_files);
   if (connections->parsed()) return measure("connections", command, options, json, bench_connections);
   const bool is_send = send->parsed();
   return measure(is_send ? "send" : "sync", command, options, json, is_send ? bench_send : bench_sync);

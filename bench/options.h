@@ -17,6 +17,7 @@ struct Options {
   int pairs = 64;          // Senders, each with a receiver of its own.
   int rounds = 20;         // Restarts, for sync; rounds of all contenders, for rpc and http.
   size_t connections = 500'000;
+  std::string io = "epoll";  // What our server of rpc waits in.
   std::string transport;   // "long", "web"; empty: the long link where there is one.
 };
 
@@ -32,6 +33,8 @@ Status bench_rpc(Env& env, const Options& options, Report& report);
 Status bench_http(Env& env, const Options& options, Report& report);
 // Three times what a server can do.
 Status bench_overload(Env& env, const Options& options, Report& report);
+// What coroutines wait for on a disk.
+Status bench_files(Env& env, const Options& options, Report& report);
 Status bench_connections(Env& env, const Options& options, Report& report);
 
 }  // namespace hongyan::bench

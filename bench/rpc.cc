@@ -57,7 +57,7 @@ Status start(Contender& one, const std::string& program, const std::vector<std::
 
 Status bench_rpc(Env&, const Options& options, Report& report) {
   std::map<std::string, Contender> contenders;
-  TRY(start(contenders["hongyan"], "hongyan-bench", {"peer", "serve"}, {"peer", "load"}));
+  TRY(start(contenders["hongyan"], "hongyan-bench", {"peer", options.io == "uring" ? "serve-uring" : "serve"}, {"peer", "load"}));
   TRY(start(contenders["raw"], "hongyan-bench", {"peer", "serve-raw"}, {"peer", "load-raw"}));
   const bool grpc = std::filesystem::exists(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "hongyan-bench-grpc");
   if (grpc) {
@@ -117,6 +117,7 @@ Status bench_rpc(Env&, const Options& options, Report& report) {
 
 int run_peer(const std::string& role, int port) {
   if (role == "serve") return serve_hongyan(false, 4096);
+  if (role == "serve-uring") return serve_hongyan(false, 4096, true);
   if (role == "serve-many") return serve_hongyan(false, 1'000'000);
   if (role == "serve-level") return serve_overload("level");
   if (role == "serve-chance") return serve_overload("chance");

@@ -47,6 +47,8 @@ TEST(World, disk_and_network_keep_the_contract_of_every_env) {
   ASSERT_TRUE(disk.make_directories("/data/contract").ok());
   runtime::check_disk_contract(disk, "/data/contract");
   run_in(world, process, [&] { runtime::check_network_contract(process.env(), "127.0.0.1:0"); });
+  ASSERT_TRUE(disk.make_directories("/data/files").ok());
+  run_in(world, process, [&] { runtime::check_files_contract(process.env(), "/data/files"); });
 }
 
 TEST(World, chance_differs_between_incarnations_and_repeats_with_the_seed) {

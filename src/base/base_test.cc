@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/result.h"
+#include "base/utf8.h"
 
 namespace hongyan {
 namespace {
@@ -24,6 +25,19 @@ TEST(Result, try_passes_the_first_failure_up) {
   EXPECT_EQ(quarter(6).code(), Code::invalid);
   EXPECT_TRUE(only_even(2).ok());
   EXPECT_EQ(only_even(3).detail(), "odd");
+}
+
+TEST(Utf8, only_the_shortest_form_of_what_may_stand_alone) {
+  for (const char* good : {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
+                           "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "\xe9\xb8\xbf\xe9\x9b\x81"}) {
+    EXPECT_TRUE(is_utf8(good)) << good;
+  }
+  for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xc2", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xef\xbf",
+                          "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xc2" "b"}) {
+    EXPECT_FALSE(is_utf8(bad)) << bad;
+  }
+  EXPECT_EQ(code_point("\xe9\xb8\xbf!").value, 0x9e3fu);
+  EXPECT_EQ(code_point("\xe9\xb8\xbf!").length, 3u);
 }
 
 TEST(Bytes, big_endian_integers_sort_as_numbers) {

@@ -1,5 +1,6 @@
 // hongyan-server: the whole backend in one process. `hongyan-server --data DIR` serves until SIGTERM or SIGINT.
-// `hongyan-server keys --data DIR --to DIR2` writes the key files of services that run as processes of their own.
+// `hongyan-server keys --data DIR --to DIR2` writes the key files of services that run as processes of their own,
+// `certificates` likewise what TLS between them needs (process/internal_tls.h).
 // `hongyan-server backup --data DIR --to DIR2` and `restore --from DIR2 --data DIR` copy a data directory (backup.h).
 // Exit status: 0 a clean stop, 1 it failed, 2 wrong usage.
 #include <CLI/CLI.hpp>
@@ -8,11 +9,13 @@
 #include <google/protobuf/stubs/logging.h>
 
 #include <cstdio>
+#include <functional>
 
 #include "base/bytes.h"
 #include "bundle/backup.h"
 #include "bundle/bundle.h"
 #include "bundle/demo.h"
+#include "process/internal_tls.h"
 #include "process/observing.h"
 #include "process/secrets.h"
 #include "process/services.h"
@@ -205,18 +208,29 @@ int restore(const std::string& from, const std::string& data) {
   return 0;
 }
 
-// The services' key files, from the secrets of a data directory, which are made if it has none yet.
-int write_keys(const std::string& data, const std::string& to) {
+// Files for the services of a data directory, one each.
+int write_for_services(const std::string& data, const std::string& to, const std::string& what,
+                       const std::function<Status(Env&)>& write) {
   const auto env = runtime::make_os_env({});
   for (const std::string& directory : {data, to}) {
     if (const Status made = env->disk().make_directories(directory); !made.ok()) return fail(directory + ": " + made.detail());
   }
-  const Result<Secrets> secrets = Secrets::load_or_create(*env, data);
-  if (!secrets.ok()) return fail(secrets.status().detail());
-  const Status written = process::write_key_files(*env, *secrets, to);
+  const Status written = write(*env);
   if (!written.ok()) return fail(to + ": " + written.detail());
-  say("wrote the key files of all services to " + to + "; give each service its own and no other");
+  say("wrote the " + what + " of all services to " + to + "; give each service its own and no other");
   return 0;
+}
+
+// From the secrets, which are made if there are none yet.
+int write_keys(const std::string& data, const std::string& to) {
+  return write_for_services(data, to, "key files", [&](Env& env) -> Status {
+    const Secrets secrets = TRY(Secrets::load_or_create(env, data));
+    return process::write_key_files(env, secrets, to);
+  });
+}
+
+int write_certificates(const std::string& data, const std::string& to) {
+  return write_for_services(data, to, "certificates", [&](Env& env) { return process::write_certificates(env, data, to); });
 }
 
 }  // namespace
@@ -249,6 +263,9 @@ int main(int argc, char** argv) {
   CLI::App* keys = app.add_subcommand("keys", "Write the key file of each service that is to run as a process of its own");
   keys->add_option("--data", options.data, "The data directory whose secrets they are")->capture_default_str();
   keys->add_option("--to", to, "Directory of the files")->required();
+  CLI::App* certificates = app.add_subcommand("certificates", "Write a certificate for each service, for TLS between them; renews those that end soon");
+  certificates->add_option("--data", options.data, "The data directory, which keeps the authority that signs them")->capture_default_str();
+  certificates->add_option("--to", to, "Directory of the files")->required();
   CLI11_PARSE(app, argc, argv);
 
   runtime::set_private_umask();
@@ -257,6 +274,7 @@ int main(int argc, char** argv) {
   if (backup->parsed()) return bundle::backup(options.data, to);
   if (restore->parsed()) return bundle::restore(from, options.data);
   if (keys->parsed()) return bundle::write_keys(options.data, to);
+  if (certificates->parsed()) return bundle::write_certificates(options.data, to);
   const auto config = bundle::load_config(*runtime::make_os_env({}), options);
   if (!config.ok()) {
     std::fputs(("hongyan-server: " + config.status().detail() + "\n").c_str(), stderr);

@@ -11,9 +11,10 @@
 #include "api/json/json.h"
 #include "base/bytes.h"
 #include "process/secrets.h"
-#include "rpc/tcp_channel.h"
+#include "rpc/routing/routed_channel.h"
 #include "rpc/ticket.h"
 #include "runtime/coro/run.h"
+#include "runtime/os/host_lookup.h"
 
 namespace hongyan::process {
 
@@ -263,8 +264,11 @@ int call_from_words(Env& env, const CallerOptions& options, const Endpoint& endp
 
   const std::unique_ptr<rpc::Message> response(method->response()->New());
   Status status;
+  auto resolver = rpc::make_resolver(env, options.address, runtime::look_up_host);
+  if (!resolver.ok()) return wrong(resolver.status().detail());
   runtime::run_to_end(env.scheduler(), "call", [&] {
-    rpc::TcpChannel channel(env, options.address);
+    rpc::RoutedChannel channel(env, "call", std::move(*resolver), {.call_time = k_call_limit, .tls = options.tls});
+    channel.start();
     Call call = runtime::background_call(env, k_call_limit);
     call.ticket = *ticket;
     status = channel.call(call, *method, **request, *response);

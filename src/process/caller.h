@@ -17,11 +17,13 @@
 #include "process/services.h"
 #include "rpc/service.h"
 #include "runtime/env/env.h"
+#include "runtime/tls/tls.h"
 
 namespace hongyan::process {
 
 struct CallerOptions {
-  std::string address;
+  std::string address;    // Or any target (rpc/routing/resolver.h): the one of its instances that has the key is called.
+  std::shared_ptr<runtime::TlsClient> tls = nullptr;  // Null: plain.
   std::string keys_file;  // A service's own or a deployment's secrets; empty: calls go without a ticket.
 };
 

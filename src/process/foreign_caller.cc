@@ -33,6 +33,11 @@ struct Answer {
 Result<Answer> ask(Env& env, const ForeignOptions& options, const std::string& request) {
   Call call = runtime::background_call(env, options.time);
   auto stream = TRY(env.network().connect(call, options.address));
+  if (options.tls != nullptr) {
+    auto secured = TRY(options.tls->wrap(std::move(stream)));
+    TRY(secured->handshake(call));
+    stream = std::move(secured);
+  }
   TRY(stream->write(call, request));
   std::string all;
   for (char buffer[16 * 1024];;) {

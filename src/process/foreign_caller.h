@@ -10,11 +10,13 @@
 
 #include "base/result.h"
 #include "runtime/env/env.h"
+#include "runtime/tls/tls.h"
 
 namespace hongyan::process {
 
 struct ForeignOptions {
   std::string address;
+  std::shared_ptr<runtime::TlsClient> tls = nullptr;  // Null: plain.
   std::string ticket;  // Base64, as the field Hongyan-Ticket wants it; empty: none.
   std::optional<uint64_t> routing_key;
   runtime::Duration time = std::chrono::seconds(10);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "process/settings.h"
 #include "runtime/log/log.h"
 #include "runtime/os/shared_counters.h"
 #include "runtime/trace/tracer.h"
@@ -25,9 +26,12 @@ std::unique_ptr<Env> make_observed_env(const runtime::Config& config, const std:
                                    .log_path = config.text("log.file"),
                                    .log_json = config.text("log.format") == "json",
                                    .counters_path = runtime::counters_path(config.text("counters.file"), home),
-                                   .inherited = std::move(inherited)});
+                                   .inherited = std::move(inherited),
+                                   .io = runtime::loop_io(config.text("runtime.io")),
+                                   .files = runtime::file_io(config.text("runtime.files"))});
   runtime::stop_on_signals(*env);
   env->log().set_level(log_level(config.text("log.level")));
+  env->scheduler().set_parking(park_after(config));
   return env;
 }
 

@@ -4,7 +4,9 @@
 
 #include "api/json/json.h"
 #include "runtime/env/profiler.h"
+#include "runtime/os/host_lookup.h"
 #include "runtime/os/os_env.h"
+#include "runtime/os/worker_master.h"
 #include "store/remote/remote_store.h"
 
 namespace hongyan::process {
@@ -14,14 +16,27 @@ namespace {
 // Workers and gates, after the doors have closed.
 constexpr auto k_stop_limit = std::chrono::seconds(10);
 
+// Instead of one whose target is no target: the process ends before it calls.
+class NoChannel : public rpc::Channel {
+ public:
+  Status call(Call&, const rpc::MethodInfo&, const rpc::Message&, rpc::Message&) override {
+    return Status(Code::unavailable, "no channel");
+  }
+};
+
 }  // namespace
 
-Process::Process(Env& env, const runtime::Config& config, RoomSettings settings, Secrets secrets, ProcessOptions options)
+Process::Process(Env& env, const runtime::Config& config, RoomSettings settings, Secrets secrets, InternalTls tls,
+                 ProcessOptions options)
     : env_(env),
       config_(config),
       settings_(std::move(settings)),
       secrets_(std::move(secrets)),
-      options_(std::move(options)) {}
+      options_(std::move(options)),
+      tls_(std::move(tls)),
+      channels_(env, {.lookup = runtime::look_up_host,
+                      .target_key = [](const std::string& name) { return "services." + name; },
+                      .tls = [this](const std::string& name) { return tls_.client(env_, name); }}) {}
 
 Process::~Process() {
   // What was made later may use what was made before.
@@ -29,11 +44,14 @@ Process::~Process() {
   while (!kept_.empty()) kept_.pop_back();
 }
 
-rpc::Channel& Process::channel(std::string_view name) {
-  const auto found = channels_.find(name);
-  if (found != channels_.end()) return *found->second;
-  const std::string& address = config_.text("services." + std::string(name));
-  return *channels_.emplace(name, std::make_unique<rpc::TcpChannel>(env_, address)).first->second;
+rpc::Channel& Process::channel(std::string_view asked) {
+  const std::string name(asked);
+  if (channels_.has(name)) return channels_.channel(name);
+  if (const Status added = channels_.add(config_, name); !added.ok()) {
+    if (unreachable_.ok()) unreachable_ = added;
+    return *static_cast<NoChannel*>(kept_.emplace_back(std::make_shared<NoChannel>()).get());
+  }
+  return channels_.channel(name);
 }
 
 store::Store& Process::store(std::string_view service) {
@@ -52,23 +70,31 @@ Status Process::serve_at(std::string_view name, rpc::Service& service, rpc::Inte
     guard = guards_.emplace_back(guard_of(*this, endpoint->audience, endpoint->methods)).get();
   }
   const bool own = name == options_.spec.name;
-  const std::string& address =
-      own && !options_.listen.empty() ? options_.listen : config_.text("services." + std::string(name));
+  const std::string address = own && !options_.listen.empty() ? options_.listen : TRY(listen_address(config_, name));
   auto pages = std::make_unique<rpc::ServerPages>(
       env_, rpc::Pages::About{.program = std::string(options_.spec.name), .version = HONGYAN_VERSION, .process = runtime::process_id()});
   auto server = std::make_unique<rpc::Server>(env_, address, std::vector<rpc::Served>{{.service = &service, .interceptor = guard}},
-                                              rpc::ServerOptions{.observer = pages.get(), .pages = pages.get()});
+                                              rpc::ServerOptions{.observer = pages.get(), .pages = pages.get(), .tls = tls_.server()});
   pages->show(*server);
   doors_.push_back({.name = std::string(name), .pages = std::move(pages), .server = std::move(server)});
   return {};
 }
 
 Status Process::start() {
+  TRY(unreachable_);
+  TRY(channels_.start(config_));
   for (const auto& start : starts_) TRY(start());
   for (Door& door : doors_) {
     if (const Status started = door.server->start(); !started.ok()) {
       return Status(started.code(), "services." + door.name + ": " + started.detail());
     }
+  }
+  if (!options_.announce.empty()) {
+    std::vector<std::string> addresses;
+    for (const Door& door : doors_) {
+      if (door.name == options_.spec.name) addresses.push_back(door.server->address());
+    }
+    TRY(runtime::write_addresses(options_.announce, addresses));
   }
   is_ready_ = true;
   return {};
@@ -82,7 +108,7 @@ void Process::stop(Call& call) {
   // What finishes work that was taken has time of its own.
   Call rest = runtime::background_call(env_, k_stop_limit);
   for (auto stop = stops_.rbegin(); stop != stops_.rend(); ++stop) (*stop)(rest);
-  for (const auto& [name, channel] : channels_) channel->close();
+  channels_.close();
 }
 
 std::string Process::ready_line() const {

@@ -5,11 +5,13 @@
 //   hongyan-chat list                                                its methods, with their policies
 //   hongyan-chat call METHOD [--FIELD VALUE ...] [JSON]              one call to a running one (caller.h)
 //
-// Settings are those of hongyan-server and `services.NAME`, the address of each service; the same file serves all
-// processes. Without one, all are on this machine, on the ports of services.h. Prints `ready {...}` on standard output
+// Settings are those of hongyan-server and `services.NAME`, where each service is found; the same file serves all
+// processes. Without one, all are on this machine, on the ports of services.h. Others are called by name
+// (rpc/routing): lists of instances that change, balancing, retries, shields, zones. Prints `ready {...}` on standard output
 // when it serves. On a signal it says goodbye to its peers, finishes what it has taken, for 10 s at the most, stops its
 // workers and ends with status 0. Exit status 1: it could not start; 2: wrong usage.
-// Between processes nothing is encrypted: tickets protect rows, a private network protects the rest.
+// Between processes nothing is encrypted unless internal_tls is set (internal_tls.h): tickets protect rows, a private
+// network or TLS protects the rest.
 #pragma once
 
 #include <functional>
@@ -21,12 +23,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/share.h"
+#include "process/internal_tls.h"
 #include "process/services.h"
 #include "process/settings.h"
 #include "process/wiring.h"
 #include "rpc/pages/server_pages.h"
+#include "rpc/routing/channels.h"
 #include "rpc/server.h"
-#include "rpc/tcp_channel.h"
 
 namespace hongyan::process {
 
@@ -35,12 +39,14 @@ struct ProcessOptions {
   std::string config_file;
   std::string keys_file;
   std::string listen;  // Empty: where the others reach it.
+  std::string announce;  // File for a list of its addresses; empty: none.
   std::string data;    // Of the store alone.
+  Share share = {};    // Of a worker: its part of the marked work.
 };
 
 class Process : public Surroundings {
  public:
-  Process(Env& env, const runtime::Config& config, RoomSettings settings, Secrets secrets, ProcessOptions options);
+  Process(Env& env, const runtime::Config& config, RoomSettings settings, Secrets secrets, InternalTls tls, ProcessOptions options);
   ~Process() override;
 
   Env& env() override { return env_; }
@@ -52,6 +58,7 @@ class Process : public Surroundings {
   const runtime::Config& config() const { return config_; }
   const RoomSettings& settings() const { return settings_; }
   const ProcessOptions& options() const { return options_; }
+  const Share& share() const { return options_.share; }
 
   // The service of that name, behind its guard if it wants tickets. Whatever has start() and stop() is started before
   // the server and stopped behind it.
@@ -89,6 +96,7 @@ class Process : public Surroundings {
   void say_ready(std::string key, std::function<std::string()> value) { ready_.emplace_back(std::move(key), std::move(value)); }
   bool ready() const { return is_ready_; }
 
+  // Says what is wrong with the target of a service that channel() was asked for.
   Status start();
   void stop(Call& call);
   std::string ready_line() const;
@@ -107,7 +115,9 @@ class Process : public Surroundings {
   const ProcessOptions options_;
   rpc::Revocations revocations_;
   bool is_ready_ = false;
-  std::map<std::string, std::unique_ptr<rpc::TcpChannel>, std::less<>> channels_;
+  const InternalTls tls_;
+  rpc::Channels channels_;
+  Status unreachable_;  // Of the first channel that could not be made.
   std::map<std::string, std::unique_ptr<store::Store>, std::less<>> stores_;
   std::list<std::unique_ptr<rpc::Guard>> guards_;
   std::list<std::shared_ptr<void>> kept_;

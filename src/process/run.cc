@@ -30,16 +30,43 @@ int fail(const std::string& program, const std::string& text, int status = 1) {
   return status;
 }
 
-// Kept alive by a master that holds the sockets. Logic alone: it keeps nothing between calls.
-int serve_by_workers(const runtime::Config& config, const ProcessOptions& options, std::vector<std::string> command) {
-  const std::string name(options.spec.name);
+// How many a service runs as; 0: it is one process without a master.
+size_t workers_of(const runtime::Config& config, const ServiceSpec& spec) {
+  switch (spec.workers) {
+    case Workers::none: return 0;
+    case Workers::shared: return static_cast<size_t>(config.integer("workers.count"));
+    case Workers::own: return static_cast<size_t>(config.integer("workers.data_count"));
+  }
+  return 0;
+}
+
+// Which of the workers that run at the same time; null of a process without a master.
+std::optional<size_t> part_of(const runtime::Inherited& inherited) {
+  if (inherited.board != nullptr) return inherited.board->own();
+  if (inherited.share.count > 1) return inherited.share.index;
+  return std::nullopt;
+}
+
+// Kept alive by a master that holds the sockets.
+int serve_by_workers(const std::string& program, const runtime::Config& config, const ProcessOptions& options,
+                     std::vector<std::string> command) {
+  const auto address = options.listen.empty() ? listen_address(config, options.spec.name) : options.listen;
+  if (!address.ok()) return fail(program, address.status().detail());
+  const size_t workers = workers_of(config, options.spec);
+  const bool own = options.spec.workers == Workers::own;
+  if (own && workers > 1 && options.announce.empty() && options.listen.empty()) {
+    return fail(program, "services." + std::string(options.spec.name) + " names one address for " + std::to_string(workers) +
+                             " workers: use --listen for the first one's, and a list there");
+  }
   return runtime::run_worker_master(
       {.command = std::move(command),
-       .name = name,
-       .addresses = {options.listen.empty() ? config.text("services." + name) : options.listen},
-       .rules = {.workers = static_cast<size_t>(config.integer("workers.count")),
+       .name = std::string(options.spec.name),
+       .addresses = {*address},
+       .sockets = own ? runtime::WorkerSockets::own : runtime::WorkerSockets::shared,
+       .rules = {.workers = workers,
                  .restart_every = std::chrono::minutes(config.integer("workers.restart_minutes")),
-                 .memory_max_bytes = static_cast<uint64_t>(config.integer("workers.memory_max_mib")) << 20}});
+                 .memory_max_bytes = static_cast<uint64_t>(config.integer("workers.memory_max_mib")) << 20},
+       .announce = options.announce});
 }
 
 int serve(const std::string& program, const runtime::Config& config, ProcessOptions options, runtime::Inherited inherited,
@@ -47,12 +74,15 @@ int serve(const std::string& program, const runtime::Config& config, ProcessOpti
   auto settings = room_settings(config);
   if (!settings.ok()) return fail(program, settings.status().detail());
   // Services of one machine differ by program and key file.
-  const auto part = inherited.board == nullptr ? std::nullopt : std::optional(inherited.board->own());
-  const auto env = make_observed_env(config, (options.spec.keys.empty() ? options.config_file : options.keys_file) + "/" + program, std::move(inherited));
+  const auto part = part_of(inherited);
+  const auto env = make_observed_env(config, (options.spec.keys.empty() ? options.config_file : options.keys_file) + "/" + program,
+                                     std::move(inherited));
   auto secrets = options.spec.keys.empty() ? Result<Secrets>(Secrets())
                                            : Secrets::load(*env, options.keys_file, options.spec.keys);
   if (!secrets.ok()) return fail(program, secrets.status().detail());
-  Process process(*env, config, std::move(*settings), std::move(*secrets), std::move(options));
+  auto tls = InternalTls::load(*env, config, options.spec.name);
+  if (!tls.ok()) return fail(program, tls.status().detail());
+  Process process(*env, config, std::move(*settings), std::move(*secrets), std::move(*tls), std::move(options));
   // Stores recover on the thread's own stack, before the loop runs.
   Status status = make(process);
   if (!status.ok()) return fail(program, status.detail());
@@ -96,6 +126,8 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
   }
   app.add_option("--listen", options.listen, "Address to listen on, when it is not the one others reach it at");
   if (service == "store") app.add_option("--data", options.data, "Data directory, as hongyan-server's")->required();
+  app.add_option("--announce", options.announce,
+                 "File that its addresses are written to, one a line: what services.NAME = \"file://...\" of the others reads");
   app.add_flag("--check-config", check_config, "Print every setting with value and origin, then end");
   const auto endpoint = find_endpoint(service);
   CLI::App* list = endpoint ? app.add_subcommand("list", "Its methods, with their policies") : nullptr;
@@ -109,6 +141,7 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
   runtime::Config config;
   declare_settings(config);
   declare_endpoints(config);
+  declare_internal_tls(config);
   auto reading = runtime::make_os_env({});
   runtime::ConfigSources sources{.environment = runtime::environment_variables()};
   const auto worker = sources.environment.extract(runtime::k_worker_variable);  // No setting.
@@ -130,7 +163,10 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
     return 0;
   }
   if (call != nullptr && call->parsed()) {
+    const auto tls = InternalTls::load(*reading, config, service);
+    if (!tls.ok()) return fail(program, tls.status().detail());
     const CallerOptions caller{.address = config.text("services." + std::string(service)),
+                               .tls = tls->client(*reading, service),
                                .keys_file = endpoint->audience.empty() ? "" : options.keys_file};
     return call_from_words(*reading, caller, *endpoint, call->remaining());
   }
@@ -138,11 +174,13 @@ int run(int argc, char** argv, std::string_view service, const std::function<Sta
   if (!worker.empty()) {
     auto inherited = runtime::parse_inherited(worker.mapped());
     if (!inherited.ok()) return fail(program, inherited.status().detail());
+    options.share = inherited->share;
+    options.announce.clear();  // The master says where all are.
     return serve(program, config, std::move(options), std::move(*inherited), make);
   }
-  if (!spec->stateless || config.integer("workers.count") == 0) return serve(program, config, std::move(options), {}, make);
+  if (workers_of(config, *spec) == 0) return serve(program, config, std::move(options), {}, make);
   reading.reset();  // And its threads.
-  return serve_by_workers(config, options, runtime::own_command(argc, argv));
+  return serve_by_workers(program, config, options, runtime::own_command(argc, argv));
 }
 
 }  // namespace hongyan::process

@@ -30,9 +30,13 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.public_per_second", 20, "Look-ups of profiles and names by one user per second and kind; of a service a hundred times as many", 1, 1'000'000);
   config.declare("limits.public_burst", 200, "Such look-ups of one user at once", 1, 1'000'000);
   config.declare("workers.count", 0, "Workers of each logic service that runs as processes of its own; 0: one process without a master", 0, 256);
+  config.declare("workers.data_count", 0, "Workers of each data service and of presence, each with an address of its own; 0: one process without a master", 0, 256);
   config.declare("workers.restart_minutes", 360, "How often each is replaced, one after the other; 0: never", 0, 100'000);
   config.declare("workers.memory_max_mib", 1024, "Memory over which a worker is replaced; 0: no limit", 0, 1'048'576);
+  config.declare("park_after_seconds", 10, "Idle connections' coroutines give their stacks back after this time; 0: never", 0, 86'400);
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
+  config.declare_choice("runtime.io", "epoll", "What the loop waits in; uring: io_uring, where the kernel allows it", {"epoll", "uring"});
+  config.declare_choice("runtime.files", "automatic", "Who reads and writes files for coroutines; automatic: io_uring, where the kernel allows it", {"automatic", "threads"});
   config.declare("counters.file", "", "Where other processes see the counters: a file, or a directory with one of each process, in memory; empty: /dev/shm; none: nowhere");
   config.declare_choice("log.format", "text", "A line an event: text with key=value, or an object of JSON", {"text", "json"});
   config.declare("trace.per_million", 1'000, "Of a million requests that bring no trace, how many are sampled; what a caller samples is anyway", 0, 1'000'000);
@@ -88,6 +92,11 @@ Result<RoomSettings> room_settings(const runtime::Config& config) {
   out.long_link.connections_max = static_cast<size_t>(config.integer("long_link.connections_max"));
   out.server_port.address = join_address("127.0.0.1", port_of(config, "server_api.port", 2));
   return out;
+}
+
+runtime::Duration park_after(const runtime::Config& config) {
+  const int64_t seconds = config.integer("park_after_seconds");
+  return seconds == 0 ? runtime::Duration::max() : runtime::Duration(std::chrono::seconds(seconds));
 }
 
 access::LongLinkConfig sealed_link_config(const RoomSettings& settings) {

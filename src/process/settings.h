@@ -39,6 +39,9 @@ struct RoomSettings {
 void declare_settings(runtime::Config& config);
 Result<RoomSettings> room_settings(const runtime::Config& config);
 
+// What Scheduler::set_parking() is told.
+runtime::Duration park_after(const runtime::Config& config);
+
 // Of that second long link.
 access::LongLinkConfig sealed_link_config(const RoomSettings& settings);
 

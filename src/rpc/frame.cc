@@ -58,8 +58,6 @@ std::optional<runtime::Duration> from_wire(uint64_t remaining_us) {
   return std::chrono::microseconds(std::min(remaining_us, bound));
 }
 
-Status bad(std::string_view why) { return Status(Code::invalid, "rpc frame: " + std::string(why)); }
-
 }  // namespace
 
 char* write_frame_head(char* to, const Frame& frame, size_t body_bytes) {
@@ -160,33 +158,44 @@ size_t FrameParser::take_rest(char* to) {
 }
 
 Result<std::optional<Frame>> FrameParser::next() {
-  if (broken_) return bad("the stream is broken");
-  auto frame = parse();
-  if (!frame.ok()) broken_ = true;
-  return frame;
+  Frame frame;
+  switch (take(frame)) {
+    case Taken::frame: return std::optional<Frame>(frame);
+    case Taken::more_bytes_needed: return std::optional<Frame>();
+    case Taken::broken: break;
+  }
+  return Status(Code::invalid, std::string("rpc frame: ") + broken_);
 }
 
-Result<std::optional<Frame>> FrameParser::parse() {
+FrameParser::Taken FrameParser::refuse(const char* why) {
+  broken_ = why;
+  return Taken::broken;
+}
+
+FrameParser::Taken FrameParser::take(Frame& frame) {
+  if (broken_ != nullptr) return Taken::broken;
   const std::string_view have((lent_ != nullptr ? lent_ : buffer_.get()) + begin_, end_ - begin_);
-  if (have.substr(0, k_magic.size()) != k_magic.substr(0, have.size())) return bad("wrong magic");
-  if (have.size() < k_frame_head_bytes_min) return std::optional<Frame>();
+  if (have.size() < k_frame_head_bytes_min) {
+    const bool begins_well = have.substr(0, k_magic.size()) == k_magic.substr(0, have.size());
+    return begins_well ? Taken::more_bytes_needed : refuse("wrong magic");
+  }
   const char* head = have.data();
-  if (get<uint8_t>(head + 4) != k_version) return bad("unknown version");
+  if (std::memcmp(head, k_magic.data(), k_magic.size()) != 0) return refuse("wrong magic");
+  if (get<uint8_t>(head + 4) != k_version) return refuse("unknown version");
   const auto kind = get<uint8_t>(head + 5);
   if (kind < static_cast<uint8_t>(FrameKind::request) || kind > static_cast<uint8_t>(FrameKind::pong)) {
-    return bad("unknown kind");
+    return refuse("unknown kind");
   }
-  Frame frame;
-  frame.kind = static_cast<FrameKind>(kind);
   const size_t head_bytes = get<uint16_t>(head + 6);
   const size_t body_bytes = get<uint32_t>(head + 8);
   const size_t text_bytes = get<uint16_t>(head + 12);
-  if (head_bytes < k_frame_head_bytes_min || head_bytes > k_frame_head_bytes_max) return bad("wrong size of the head");
-  if (body_bytes > k_frame_body_bytes_max) return bad("the body is too large");
-  if (text_bytes > text_bytes_max(frame.kind)) return bad("the ticket or detail is too long");
+  if (head_bytes < k_frame_head_bytes_min || head_bytes > k_frame_head_bytes_max) return refuse("wrong size of the head");
+  if (body_bytes > k_frame_body_bytes_max) return refuse("the body is too large");
+  if (text_bytes > text_bytes_max(static_cast<FrameKind>(kind))) return refuse("the ticket or detail is too long");
   const size_t total = head_bytes + text_bytes + body_bytes;
-  if (have.size() < total) return std::optional<Frame>();
+  if (have.size() < total) return Taken::more_bytes_needed;
 
+  frame = Frame{.kind = static_cast<FrameKind>(kind)};
   frame.priority = {.business = get<uint8_t>(head + 14), .user = get<uint8_t>(head + 15)};
   frame.call_id = get<uint64_t>(head + 16);
   const auto method_or_code = get<uint32_t>(head + 24);
@@ -206,7 +215,7 @@ Result<std::optional<Frame>> FrameParser::parse() {
   frame.text = have.substr(head_bytes, text_bytes);
   frame.body = have.substr(head_bytes + text_bytes, body_bytes);
   begin_ += total;
-  return std::optional<Frame>(frame);
+  return Taken::frame;
 }
 
 }  // namespace hongyan::rpc

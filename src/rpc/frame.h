@@ -87,20 +87,23 @@ class FrameParser {
     keep();
   }
   std::string_view rest() const { return {(lent_ != nullptr ? lent_ : buffer_.get()) + begin_, end_ - begin_}; }
-  // The next whole frame, in place; nothing: more bytes are needed. Code::invalid: not our frames or over a limit;
-  // the stream cannot be understood from there on, and every later call fails too.
+  // The next whole frame, in place. broken: not our frames or over a limit; the stream cannot be understood from there
+  // on, and every later call says so too.
+  enum class Taken { frame, more_bytes_needed, broken };
+  Taken take(Frame& frame);
+  // The same for who has time: Code::invalid says why.
   Result<std::optional<Frame>> next();
   size_t capacity() const { return capacity_; }
 
  private:
-  Result<std::optional<Frame>> parse();
+  Taken refuse(const char* why);
 
   std::unique_ptr<char[]> buffer_;
   const char* lent_ = nullptr;  // Instead of the buffer.
   size_t capacity_ = 0;
   size_t begin_ = 0;
   size_t end_ = 0;
-  bool broken_ = false;
+  const char* broken_ = nullptr;  // Why.
 };
 
 }  // namespace hongyan::rpc

@@ -66,6 +66,16 @@ class Guard : public Interceptor {
     Caller caller;
   };
   std::vector<Heard> heard_;
+  // Grants whose MAC was good, by their bytes: their issuer gives out the same one for a second.
+  struct SeenGrant {
+    const KeyRing* issuer = nullptr;  // Whose MAC it has: another service's says nothing.
+    std::string encoded;
+    Grant grant;
+    int64_t at_ms = 0;
+  };
+  Result<const Grant*> seen_grant(const KeyRing& issuer, std::string_view encoded, int64_t now_ms);
+  bool is_granted(const MethodPolicy& policy, const Caller& caller, const Message& request, int64_t now_ms);
+  std::vector<SeenGrant> grants_;
   using PublicCaller = std::tuple<std::string, uint64_t, std::string>;  // Method, uin, service.
   Status admit_public(const MethodInfo& method, const Caller& caller);
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "rpc/local_channel.h"
 #include "rpc/overload/level.h"
 #include "rpc/testing/echo.rpc.pb.h"
@@ -209,6 +211,39 @@ TEST_F(GuardTest, a_grant_with_any_bit_flipped_or_cut_is_no_grant) {
       EXPECT_EQ(call(&EchoClient::granted, caller, bad), Code::forbidden) << "size " << size;
     }
   }
+}
+
+TEST_F(GuardTest, a_grant_that_was_good_dies_with_its_time_and_opens_nothing_to_others) {
+  Identity alice = person(k_alice);
+  alice.expires_ms = k_now + 90'000;
+  const EchoRequest good = granted(k_bob, write(k_alice, k_bob));
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(call(&EchoClient::granted, as(alice), good), Code::ok);
+  EXPECT_EQ(call(&EchoClient::granted, as(person(k_bob)), good), Code::forbidden);
+  EXPECT_EQ(call(&EchoClient::granted, as_service("notify"), good), Code::forbidden);
+  EchoRequest elsewhere = good;
+  elsewhere.set_object(k_alice);
+  EXPECT_EQ(call(&EchoClient::granted, as(alice), elsewhere), Code::forbidden);
+  env_.now_ms = k_now + 60'000;
+  EXPECT_EQ(call(&EchoClient::granted, as(alice), good), Code::forbidden);
+  env_.now_ms = k_now;
+  EXPECT_EQ(call(&EchoClient::granted, as(alice), good), Code::ok);
+}
+
+// Each service signs with a key of its own, and could write another's name.
+TEST_F(GuardTest, a_grant_that_one_issuers_key_made_good_is_not_anothers) {
+  Guard guard(env_, "inbox", ring(1), {{"contact", ring(9)}, {"group", ring(8)}}, revocations_);
+  MethodInfo of_contact = *std::ranges::find(testing::echo_methods(), std::string_view("Granted"), &MethodInfo::name);
+  MethodInfo of_group = of_contact;
+  of_group.policy.grant_issuer = "group";
+  Grant pretended = write(k_alice, k_bob);
+  pretended.issuer = "group";
+  const EchoRequest request = granted(k_bob, pretended);  // By the key of "contact".
+  Call alice = as(person(k_alice));
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(guard.before(alice, of_contact, request).code(), Code::forbidden);
+    EXPECT_EQ(guard.before(alice, of_group, request).code(), Code::forbidden);
+  }
+  EXPECT_TRUE(guard.before(alice, of_contact, granted(k_bob, write(k_alice, k_bob))).ok());
 }
 
 TEST_F(GuardTest, an_issuer_that_the_audience_does_not_know_grants_nothing) {

@@ -67,7 +67,10 @@ void Server::accept_loop() {
       Call call = runtime::background_call(state_->env, k_handshake_time_max);
       const Status shaken = (*tls)->handshake(call);
       if (shaken.ok() && !state_->closing) return adopt(std::move(*tls));
-      if (!shaken.ok()) state_->env.log().warning("rpc: a TLS handshake failed", {{"peer", (*tls)->peer()}, {"error", shaken.detail()}});
+      if (shaken.ok()) return;
+      const bool stranger = shaken.code() == Code::unauthenticated;  // It shows no certificate of this deployment.
+      state_->env.log().warning("rpc: refused a TLS handshake",
+                                {{"peer", (*tls)->peer()}, {"stranger", stranger}, {"error", shaken.detail()}});
     });
   }
 }

@@ -186,9 +186,10 @@ void ServerConnection::refuse_bytes() {
 ServerConnection::Parsed ServerConnection::parse_frames(Time slice_end) {
   for (int taken = 0; !stops_reading(); ++taken) {
     if (taken == k_slice_calls || server_.clock >= slice_end) return Parsed::out_of_time;
-    const auto frame = parser_.next();
-    if (frame.ok() && !frame->has_value()) return Parsed::all;
-    if (!frame.ok() || !take(**frame)) {
+    Frame frame;
+    const FrameParser::Taken found = parser_.take(frame);
+    if (found == FrameParser::Taken::more_bytes_needed) return Parsed::all;
+    if (found == FrameParser::Taken::broken || !take(frame)) {
       refuse_bytes();
       return Parsed::broken;
     }

@@ -45,6 +45,8 @@ struct MethodInfo {
   bool command_anonymous = false;
   uint8_t priority = 0;
   bool idempotent = false;
+  // Of a request: what a channel with several instances spreads calls by. Null: the call's own key.
+  uint64_t (*routing_key)(const Message&) = nullptr;
 };
 
 class Service {

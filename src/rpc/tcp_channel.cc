@@ -24,8 +24,10 @@ constexpr runtime::Duration k_pause_min = 50ms;
 constexpr runtime::Duration k_pause_max = 2s;
 // Requests leave at the end of the turn, or at once when there is so much to write.
 constexpr size_t k_flush_bytes = 64 * 1024;
-// One read, on the loop's own stack; and reads in a row before the others have their turn.
-constexpr size_t k_read_bytes = 128 * 1024;
+// One read, on the loop's own stack: most turns bring little, and the pages of a large array are touched one by one
+// before it is used. After a read that was full the next are large. And reads in a row before the others have their turn.
+constexpr size_t k_read_bytes = 8 * 1024;
+constexpr size_t k_large_read_bytes = 128 * 1024;
 constexpr int k_reads_in_a_row = 8;
 // A call id is a number that only grows, with the call's slot in its low bits.
 constexpr int k_slot_bits = 20;
@@ -82,6 +84,8 @@ class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::
   void on_turn_start() override;
   void on_turn_end() override { write_some(); }
   bool read_some();
+  template <size_t buffer_bytes>
+  bool read_at_most();
   bool take_frames();
   bool take(const Frame& frame);
   void finish_answered(const Frame& frame);
@@ -105,6 +109,7 @@ class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::
   size_t live_ = 0;             // Calls that wait here.
   Pending unwritten_;           // The ring of those whose request waits, until there is a connection or room.
   bool readable_ = false;
+  bool much_to_read_ = false;   // The last read was full.
   bool blocked_ = false;        // The stream takes nothing for now.
   bool draining_ = false;       // The server said goodbye.
   bool over_ = false;
@@ -135,6 +140,7 @@ void TcpChannel::Connection::run() {
     keep();
     stream_->close();
   }
+  channel_.not_connected_ = stream.ok() ? std::string() : ": " + stream.status().detail();
   over_ = true;
   channel_.lost(*this);
   end_all(Pending::End::lost);
@@ -273,13 +279,20 @@ void TcpChannel::Connection::on_turn_start() {
 
 // False: the connection is over.
 bool TcpChannel::Connection::read_some() {
-  char buffer[k_read_bytes];
+  return much_to_read_ || parser_.rest_bytes() > k_read_bytes / 2 ? read_at_most<k_large_read_bytes>()
+                                                                   : read_at_most<k_read_bytes>();
+}
+
+template <size_t buffer_bytes>
+__attribute__((noinline)) bool TcpChannel::Connection::read_at_most() {
+  char buffer[buffer_bytes];
   const bool own = parser_.rest_bytes() > sizeof(buffer) / 2;  // A large frame has its own.
   const size_t kept = own ? 0 : parser_.take_rest(buffer);
   const std::span<char> space = own ? parser_.space() : std::span(buffer).subspan(kept);
   const auto got = stream_->try_read(space);
   if (!got.ok()) return false;
   readable_ = got->again;
+  much_to_read_ = got->bytes == space.size();
   if (own) {
     parser_.filled(got->bytes);
   } else {
@@ -296,9 +309,10 @@ bool TcpChannel::Connection::read_some() {
 
 bool TcpChannel::Connection::take_frames() {
   for (;;) {
-    const auto frame = parser_.next();
-    if (frame.ok() && !frame->has_value()) return true;
-    if (!frame.ok() || !take(**frame)) return false;
+    Frame frame;
+    const FrameParser::Taken found = parser_.take(frame);
+    if (found == FrameParser::Taken::more_bytes_needed) return true;
+    if (found == FrameParser::Taken::broken || !take(frame)) return false;
   }
 }
 
@@ -392,7 +406,7 @@ Status TcpChannel::attempt(Call& call, const MethodInfo& method, const Message& 
     case Pending::End::lost: break;
   }
   return pending.left ? Status(Code::unknown_outcome, "lost the connection to " + address_ + " after the request left")
-                      : Status(Code::unavailable, "no connection to " + address_);
+                      : Status(Code::unavailable, "no connection to " + address_ + not_connected_);
 }
 
 bool TcpChannel::kept_back(const Call& call) {

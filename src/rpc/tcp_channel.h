@@ -72,6 +72,7 @@ class TcpChannel : public Channel {
   std::shared_ptr<Connection> current_;   // New calls go here; null: the next call connects.
   runtime::Time not_before_{};            // No attempt to connect earlier.
   runtime::Duration pause_{};             // The last one.
+  std::string not_connected_;             // Why the last one failed; empty: it did not.
   InstanceLevel level_;
   bool closed_ = false;
   size_t callers_ = 0;

@@ -5,14 +5,20 @@
 //   LIBRARY: mariadb (ADDRESS: its socket), postgres (its directory), redis (its socket), curl
 //   (ADDRESS: a URL)
 // The calls access("/hook-begin") and access("/hook-end") mark in a trace what was done by
-// coroutines.
+// coroutines. A static program has some of the libraries (HOOK_WITH_*), as there are archives of them.
+#ifdef HOOK_WITH_REDIS
 #include <hiredis/hiredis.h>
+#endif
+#ifdef HOOK_WITH_MARIADB
 #include <mysql.h>
-#include <unistd.h>
-#ifndef HOOK_STATIC  // Debian has no static libraries of what these two need.
+#endif
+#ifdef HOOK_WITH_CURL
 #include <curl/curl.h>
+#endif
+#ifdef HOOK_WITH_POSTGRES
 #include <libpq-fe.h>
 #endif
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -42,6 +48,7 @@ class Session {
   virtual bool ask() = 0;  // 0.1 s of the server's time.
 };
 
+#ifdef HOOK_WITH_MARIADB
 class MariaSession : public Session {
  public:
   explicit MariaSession(std::string path) : path_(std::move(path)) {}
@@ -70,7 +77,9 @@ class MariaSession : public Session {
   std::string path_;
   MYSQL* connection_ = nullptr;
 };
+#endif
 
+#ifdef HOOK_WITH_REDIS
 class RedisSession : public Session {
  public:
   explicit RedisSession(std::string path) : path_(std::move(path)) {}
@@ -99,8 +108,9 @@ class RedisSession : public Session {
   std::string path_;
   redisContext* context_ = nullptr;
 };
+#endif
 
-#ifndef HOOK_STATIC
+#ifdef HOOK_WITH_POSTGRES
 class PostgresSession : public Session {
  public:
   explicit PostgresSession(const std::string& directory)
@@ -125,7 +135,9 @@ class PostgresSession : public Session {
   std::string settings_;
   PGconn* connection_ = nullptr;
 };
+#endif
 
+#ifdef HOOK_WITH_CURL
 class CurlSession : public Session {
  public:
   explicit CurlSession(std::string url) : url_(std::move(url)) {}
@@ -156,10 +168,16 @@ class CurlSession : public Session {
 #endif
 
 std::unique_ptr<Session> make_session(const std::string& library, const std::string& address) {
+#ifdef HOOK_WITH_MARIADB
   if (library == "mariadb") return std::make_unique<MariaSession>(address);
+#endif
+#ifdef HOOK_WITH_REDIS
   if (library == "redis") return std::make_unique<RedisSession>(address);
-#ifndef HOOK_STATIC
+#endif
+#ifdef HOOK_WITH_POSTGRES
   if (library == "postgres") return std::make_unique<PostgresSession>(address);
+#endif
+#ifdef HOOK_WITH_CURL
   if (library == "curl") return std::make_unique<CurlSession>(address);
 #endif
   std::fprintf(stderr, "no library '%s' here\n", library.c_str());
@@ -242,8 +260,10 @@ Outcome measure(Env& env, const std::string& library, size_t count, const std::s
 }
 
 int run(const std::string& library, size_t count, const std::string& address, bool hooked) {
+#ifdef HOOK_WITH_MARIADB
   mysql_library_init(0, nullptr, nullptr);
-#ifndef HOOK_STATIC
+#endif
+#ifdef HOOK_WITH_CURL
   curl_global_init(CURL_GLOBAL_ALL);
 #endif
   const std::unique_ptr<Env> env = runtime::make_os_env({});

@@ -3,11 +3,13 @@
 #include "runtime/hook/hook.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netdb.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -39,14 +42,31 @@ double milliseconds_since(std::chrono::steady_clock::time_point start) {
       .count();
 }
 
-class HookTest : public ::testing::Test {
+// With each of what a loop may wait in, and who may do its files.
+struct Way {
+  const char* name;
+  runtime::LoopIo io;
+  runtime::FileIo files;
+  const char* described;
+};
+
+class HookTest : public ::testing::TestWithParam<Way> {
  protected:
+  void SetUp() override {
+    if (runtime::describe_io(*env_) != GetParam().described) GTEST_SKIP() << "no io_uring";
+  }
   HookTest() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair_), 0); }
   ~HookTest() override {
     close(pair_[0]);
     close(pair_[1]);
   }
 
+  static std::unique_ptr<Env> make(const Way& way) {
+    runtime::OsEnvOptions options;
+    options.io = way.io;
+    options.files = way.files;
+    return runtime::make_os_env(options);
+  }
   void run(const std::function<void()>& body) {
     runtime::run_to_end(env_->scheduler(), "test", body);
   }
@@ -78,11 +98,11 @@ class HookTest : public ::testing::Test {
     ASSERT_EQ(setsockopt(descriptor, SOL_SOCKET, option, &value, sizeof(value)), 0);
   }
 
-  std::unique_ptr<Env> env_ = runtime::make_os_env({});
+  std::unique_ptr<Env> env_ = make(GetParam());
   int pair_[2] = {-1, -1};
 };
 
-TEST_F(HookTest, recv_lets_others_run_until_there_is_something) {
+TEST_P(HookTest, recv_lets_others_run_until_there_is_something) {
   std::string order;
   together({[&] {
               char byte = 0;
@@ -97,7 +117,7 @@ TEST_F(HookTest, recv_lets_others_run_until_there_is_something) {
   EXPECT_EQ(order, "abc");
 }
 
-TEST_F(HookTest, outside_of_a_scope_and_without_hooks_the_loop_is_blocked) {
+TEST_P(HookTest, outside_of_a_scope_and_without_hooks_the_loop_is_blocked) {
   set_timeout(pair_[0], SO_RCVTIMEO, 20ms);
   for (const bool in_scope : {false, true}) {
     bool other_ran = false;
@@ -123,7 +143,7 @@ TEST_F(HookTest, outside_of_a_scope_and_without_hooks_the_loop_is_blocked) {
   }
 }
 
-TEST_F(HookTest, what_a_library_set_on_a_socket_is_what_it_sees) {
+TEST_P(HookTest, what_a_library_set_on_a_socket_is_what_it_sees) {
   set_timeout(pair_[0], SO_RCVTIMEO, 40ms);  // The kernel keeps whole ticks.
   together({[&] {
               char byte = 0;
@@ -149,7 +169,7 @@ TEST_F(HookTest, what_a_library_set_on_a_socket_is_what_it_sees) {
             }});
 }
 
-TEST_F(HookTest, a_wait_ends_with_the_deadline_of_the_call) {
+TEST_P(HookTest, a_wait_ends_with_the_deadline_of_the_call) {
   const auto start = std::chrono::steady_clock::now();
   alone(
       [&] {
@@ -167,7 +187,7 @@ TEST_F(HookTest, a_wait_ends_with_the_deadline_of_the_call) {
   EXPECT_LT(milliseconds_since(start), 5000);
 }
 
-TEST_F(HookTest, an_inner_scope_has_the_earlier_deadline) {
+TEST_P(HookTest, an_inner_scope_has_the_earlier_deadline) {
   alone(
       [&] {
         Scope inner(*env_, background_call(*env_, 1h));
@@ -178,7 +198,7 @@ TEST_F(HookTest, an_inner_scope_has_the_earlier_deadline) {
       20ms);
 }
 
-TEST_F(HookTest, a_cancelled_coroutine_waits_for_nothing) {
+TEST_P(HookTest, a_cancelled_coroutine_waits_for_nothing) {
   run([&] {
     Nursery nursery(env_->scheduler());
     bool done = false;
@@ -202,7 +222,7 @@ TEST_F(HookTest, a_cancelled_coroutine_waits_for_nothing) {
 }
 
 // More than the kernel's buffers hold, in every form of sending.
-TEST_F(HookTest, a_blocking_send_sends_all) {
+TEST_P(HookTest, a_blocking_send_sends_all) {
   const std::string bytes(3'000'000, 'x');
   size_t received = 0;
   together({[&] {
@@ -226,7 +246,7 @@ TEST_F(HookTest, a_blocking_send_sends_all) {
   EXPECT_EQ(received, 3 * bytes.size());
 }
 
-TEST_F(HookTest, a_send_timeout_says_how_much_went) {
+TEST_P(HookTest, a_send_timeout_says_how_much_went) {
   set_timeout(pair_[1], SO_SNDTIMEO, 20ms);
   const std::string bytes(3'000'000, 'x');
   alone([&] {
@@ -238,7 +258,7 @@ TEST_F(HookTest, a_send_timeout_says_how_much_went) {
   });
 }
 
-TEST_F(HookTest, waitall_gathers_and_the_checked_form_reads) {
+TEST_P(HookTest, waitall_gathers_and_the_checked_form_reads) {
   together({[&] {
               char bytes[7] = {};
               EXPECT_EQ(recv(pair_[0], bytes, 6, MSG_WAITALL), 6);
@@ -253,7 +273,7 @@ TEST_F(HookTest, waitall_gathers_and_the_checked_form_reads) {
             }});
 }
 
-TEST_F(HookTest, two_coroutines_wait_for_one_socket) {
+TEST_P(HookTest, two_coroutines_wait_for_one_socket) {
   const std::string bytes(2'000'000, 'x');
   together({[&] {
               char byte = 0;
@@ -271,7 +291,7 @@ TEST_F(HookTest, two_coroutines_wait_for_one_socket) {
             }});
 }
 
-TEST_F(HookTest, poll_select_and_epoll_wait_for_what_comes_first) {
+TEST_P(HookTest, poll_select_and_epoll_wait_for_what_comes_first) {
   int other[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
   together({[&] {
@@ -316,7 +336,7 @@ TEST_F(HookTest, poll_select_and_epoll_wait_for_what_comes_first) {
   close(other[1]);
 }
 
-TEST_F(HookTest, connect_and_accept_wait) {
+TEST_P(HookTest, connect_and_accept_wait) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -350,7 +370,7 @@ TEST_F(HookTest, connect_and_accept_wait) {
 }
 
 // A local listener whose queue is full says EAGAIN to whoever does not wait.
-TEST_F(HookTest, connect_waits_for_room_in_the_queue_of_a_local_listener) {
+TEST_P(HookTest, connect_waits_for_room_in_the_queue_of_a_local_listener) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   socklen_t bytes = sizeof(sa_family_t);  // The kernel chooses an abstract name.
@@ -377,7 +397,7 @@ TEST_F(HookTest, connect_waits_for_room_in_the_queue_of_a_local_listener) {
   close(listener);
 }
 
-TEST_F(HookTest, who_waits_for_a_descriptor_is_told_that_it_was_closed) {
+TEST_P(HookTest, who_waits_for_a_descriptor_is_told_that_it_was_closed) {
   int other[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
   together({[&] {
@@ -400,7 +420,7 @@ TEST_F(HookTest, who_waits_for_a_descriptor_is_told_that_it_was_closed) {
   close(other[1]);
 }
 
-TEST_F(HookTest, a_number_that_was_closed_unseen_sends_the_old_waiter_away) {
+TEST_P(HookTest, a_number_that_was_closed_unseen_sends_the_old_waiter_away) {
   int other[2];
   ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, other), 0);
   together({[&] {
@@ -426,7 +446,7 @@ TEST_F(HookTest, a_number_that_was_closed_unseen_sends_the_old_waiter_away) {
   close(other[1]);
 }
 
-TEST_F(HookTest, pipes_wait_in_both_directions) {
+TEST_P(HookTest, pipes_wait_in_both_directions) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   const std::string bytes(1'000'000, 'x');
@@ -447,7 +467,7 @@ TEST_F(HookTest, pipes_wait_in_both_directions) {
   close(ends[0]);
 }
 
-TEST_F(HookTest, a_hundred_sleeps_take_as_long_as_one) {
+TEST_P(HookTest, a_hundred_sleeps_take_as_long_as_one) {
   const auto start = std::chrono::steady_clock::now();
   std::vector<std::function<void()>> bodies;
   for (int i = 0; i < 100; ++i) {
@@ -462,7 +482,7 @@ TEST_F(HookTest, a_hundred_sleeps_take_as_long_as_one) {
   EXPECT_LT(milliseconds_since(start), 1000);
 }
 
-TEST_F(HookTest, files_are_read_and_written_on_the_pool) {
+TEST_P(HookTest, files_are_read_and_written_off_the_loop) {
   char path[] = "/tmp/hook_test.XXXXXX";
   const int file = mkstemp(path);
   ASSERT_GE(file, 0);
@@ -500,7 +520,31 @@ TEST_F(HookTest, files_are_read_and_written_on_the_pool) {
   close(file);
 }
 
-TEST_F(HookTest, names_are_looked_up_on_the_pool) {
+// Also of a file whose owner asked not to wait: for regular files that means nothing.
+TEST_P(HookTest, what_is_not_in_memory_is_read_off_the_loop) {
+  char path[] = "/tmp/hook_test.XXXXXX";
+  const int file = mkstemp(path);
+  ASSERT_GE(file, 0);
+  const std::string bytes(200'000, 'y');
+  ASSERT_EQ(write(file, bytes.data(), bytes.size()), 200'000);
+  for (const int flags : {O_RDONLY, O_RDONLY | O_NONBLOCK}) {
+    ASSERT_EQ(fsync(file), 0);
+    ASSERT_EQ(posix_fadvise(file, 0, 0, POSIX_FADV_DONTNEED), 0);
+    const int again = open(path, flags);
+    alone([&] {
+      std::string back(200'000, '\0');
+      EXPECT_EQ(pread(again, back.data(), back.size(), 0), 200'000);
+      EXPECT_EQ(back, bytes);
+      EXPECT_EQ(read(again, back.data(), 10), 10);
+      EXPECT_EQ(lseek(again, 0, SEEK_CUR), 10);
+    });
+    close(again);
+  }
+  unlink(path);
+  close(file);
+}
+
+TEST_P(HookTest, names_are_looked_up_on_the_pool) {
   bool done = false;
   int turns = 0;
   together(
@@ -531,6 +575,23 @@ TEST_F(HookTest, names_are_looked_up_on_the_pool) {
          EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, sizeof(buffer), &result, &error), 0);
          EXPECT_EQ(result, &into);
          EXPECT_EQ(gethostbyname_r("localhost", &into, buffer, 1, &result, &error), ERANGE);
+         host = gethostbyname2("localhost", AF_INET);
+         ASSERT_NE(host, nullptr);
+         EXPECT_EQ(*reinterpret_cast<in_addr_t*>(host->h_addr_list[0]), htonl(INADDR_LOOPBACK));
+
+         sockaddr_in address{};
+         address.sin_family = AF_INET;
+         address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+         turns = 0;
+         EXPECT_EQ(getnameinfo(reinterpret_cast<sockaddr*>(&address), sizeof(address), buffer,
+                               sizeof(buffer), nullptr, 0, 0),
+                   0);
+         EXPECT_GT(turns, 0);
+         turns = 0;
+         host = gethostbyaddr(&address.sin_addr, sizeof(address.sin_addr), AF_INET);
+         EXPECT_GT(turns, 0);
+         EXPECT_TRUE(host == nullptr ||
+                     host->h_name != nullptr);  // Its name is the machine's affair.
          done = true;
        },
        [&] {
@@ -538,7 +599,7 @@ TEST_F(HookTest, names_are_looked_up_on_the_pool) {
        }});
 }
 
-TEST_F(HookTest, a_coroutine_has_variables_of_its_own) {
+TEST_P(HookTest, a_coroutine_has_variables_of_its_own) {
   ASSERT_EQ(setenv("HOOK_SHARED", "process", 1), 0);
   together({[&] {
               EXPECT_STREQ(getenv("HOOK_SHARED"), "process");
@@ -568,7 +629,49 @@ TEST_F(HookTest, a_coroutine_has_variables_of_its_own) {
   EXPECT_EQ(getenv("HOOK_SHARED"), nullptr);
 }
 
-TEST_F(HookTest, other_threads_have_libcs_functions) {
+TEST_P(HookTest, directories_are_read_on_the_pool) {
+  char path[] = "/tmp/hook_test.XXXXXX";
+  ASSERT_NE(mkdtemp(path), nullptr);
+  const std::string file = std::string(path) + "/a file";
+  bool done = false;
+  int turns = 0;
+  together({[&] {
+              EXPECT_EQ(close(creat(file.c_str(), 0600)), 0);
+              DIR* entries = opendir(path);
+              ASSERT_NE(entries, nullptr);
+              turns = 0;
+              bool found = false;
+              while (const dirent* entry = readdir(entries))
+                found = found || std::string(entry->d_name) == "a file";
+              EXPECT_TRUE(found);
+              EXPECT_GT(turns, 0);
+              EXPECT_EQ(closedir(entries), 0);
+              EXPECT_EQ(unlink(file.c_str()), 0);
+              EXPECT_EQ(rmdir(path), 0);
+              done = true;
+            },
+            [&] {
+              for (; !done; ++turns) env_->scheduler().yield();
+            }});
+}
+
+// In another way than by fcntl(), which the kernel tells all the same.
+TEST_P(HookTest, a_socket_that_ioctl_made_nonblocking_does_not_wait) {
+  alone([&] {
+    int on = 1;
+    EXPECT_EQ(ioctl(pair_[0], FIONBIO, &on), 0);
+    char byte = 0;
+    EXPECT_EQ(recv(pair_[0], &byte, 1, 0), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_EQ(readv(pair_[0], std::array{iovec{&byte, 1}}.data(), 1), -1);
+    EXPECT_EQ(errno, EAGAIN);
+    int waiting = 0;
+    EXPECT_EQ(ioctl(pair_[0], FIONREAD, &waiting), 0);
+    EXPECT_EQ(waiting, 0);
+  });
+}
+
+TEST_P(HookTest, other_threads_have_libcs_functions) {
   alone([&] {
     std::thread thread([&] {
       char byte = 0;
@@ -579,6 +682,14 @@ TEST_F(HookTest, other_threads_have_libcs_functions) {
     thread.join();
   });
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Way, HookTest,
+    ::testing::Values(
+        Way{"epoll", runtime::LoopIo::epoll, runtime::FileIo::automatic, "epoll, files by io_uring"},
+        Way{"uring", runtime::LoopIo::uring, runtime::FileIo::automatic, "io_uring, files by io_uring"},
+        Way{"threads", runtime::LoopIo::epoll, runtime::FileIo::threads, "epoll, files by threads"}),
+    [](const auto& one) { return one.param.name; });
 
 }  // namespace
 }  // namespace hongyan

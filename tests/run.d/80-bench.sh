@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "${HY_ROOT:-$(dirname "$0")/../..}"
 bench=${HY_BUILD:-build}/bin/hongyan-bench
-for name in send sync coro counters tickets rpc http connections overload; do
+for name in send sync coro counters tickets rpc http connections overload files; do
   code=0
   report=$("$bench" $name --quick --json) || code=$?
   REPORT=$report CODE=$code NAME=$name python3 - <<'PY'
@@ -27,4 +27,4 @@ print(f"{name}: {len(report['rows'])} rows, {len(floors)} floors")
 PY
 done
 if "$bench" send --nonsense >/dev/null 2>&1; then echo "an unknown option was accepted" >&2; exit 1; fi
-echo "9 passed, 0 failed"
+echo "10 passed, 0 failed"

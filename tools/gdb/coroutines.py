@@ -15,8 +15,8 @@ import gdb
 STATES = ("is ready", "runs", "waits", "has ended", "is dead")
 FIELDS = ("scheduler_impl", "scheduler_running", "impl_next_scheduler", "impl_everyone", "coroutine_everyone_link",
           "coroutine_name", "coroutine_state", "coroutine_context", "coroutine_stack", "coroutine_saved",
-          "coroutine_waits_in", "coroutine_domain")
-LAYOUT = struct.Struct("<I4xQ12i")
+          "coroutine_waits_in", "coroutine_domain", "context_frame")
+LAYOUT = struct.Struct("<I4xQ13i")
 FRAMES_MAX = 64
 
 
@@ -40,7 +40,7 @@ class Layout:
     def __init__(self):
         address = int(gdb.parse_and_eval("(unsigned long)&hongyan_coro_debug"))
         version, self.first_scheduler, *offsets = LAYOUT.unpack(read(address, LAYOUT.size))
-        if version != 1:
+        if version != 2:
             raise gdb.GdbError(f"no coroutines yet, or a layout (version {version}) that this script does not know")
         self.__dict__.update(zip(FIELDS, offsets))
 
@@ -54,11 +54,14 @@ class Coroutine:
         self.domain = struct.unpack("<I", read(address + layout.coroutine_domain, 4))[0]
         self.context = pointer(address + layout.coroutine_context)
         self.low, self.bytes = struct.unpack("<QI", read(address + layout.coroutine_stack, 12))
-        self.saved = pointer(address + layout.coroutine_saved)
+        self.saved = pointer(address + layout.coroutine_saved) if self.low else 0
+        self.context_frame = layout.context_frame
         self.waits_in = text(pointer(address + layout.coroutine_waits_in)) if self.state == 2 else ""
         self.running = address == running
 
     def doing(self):
+        if self.running:
+            return "runs"
         words = STATES[self.state] if self.state < len(STATES) else "?"
         if self.waits_in:
             words += " in " + self.waits_in
@@ -66,11 +69,11 @@ class Coroutine:
 
     def frames(self):
         """Instruction addresses, innermost first; nothing of one that runs or has not started."""
-        if self.low == 0 or self.state == 1:
+        if self.low == 0 or self.running or self.context_frame < 0:
             return []
         top = self.low + self.bytes
         content = read(self.saved or self.context, top - self.context)
-        frame, instruction = struct.unpack_from("<QQ", content)
+        frame, instruction = struct.unpack_from("<QQ", content, self.context_frame)
         frames = [instruction]
         while self.context <= frame <= top - 16 and frame % 8 == 0 and len(frames) < FRAMES_MAX:
             above, instruction = struct.unpack_from("<QQ", content, frame - self.context)
@@ -139,7 +142,7 @@ class OneCoroutine(gdb.Command):
         if one is None:
             raise gdb.GdbError(f"there is no coroutine {words[0]}")
         print(f"{one.name} (domain {one.domain}) {one.doing()}")
-        if one.running or one.state == 1:
+        if one.running:
             print("It runs: use bt in its thread.")
         for depth, frame in enumerate(one.frames()):
             print(f"#{depth:<3} {frame:#018x} in {place(frame)}")

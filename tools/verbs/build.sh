@@ -4,9 +4,10 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: ./hongyan build [--all] [--sanitize address|thread|undefined] [--times [--fresh]] [TARGET...]
+usage: ./hongyan build [--all] [--sanitize address|thread|undefined] [--check-locks] [--times [--fresh]] [TARGET...]
   --all         everything: tests, tools, one executable a service, and every header compiled alone
   --sanitize S  into build-asan (address looks for undefined behaviour too), build-tsan or build-ubsan
+  --check-locks into build-locks: programs that stop when a coroutine waits while its thread holds an OS mutex
   --times       afterwards say the CPU minutes and the slowest files
   --fresh       with --times: from empty, without ccache
   TARGET        a target of the build (a room is one: store_engine, store_engine_test) or a file (bin/hongyan-server)
@@ -30,6 +31,9 @@ while [ $# -gt 0 ]; do
       esac
       options+=("-DHONGYAN_SANITIZE=$2")
       shift ;;
+    --check-locks)
+      dir=build-locks
+      options+=(-DHONGYAN_CHECK_LOCKS=ON) ;;
     --help) usage; exit 0 ;;
     -*) usage >&2; exit 2 ;;
     *) targets+=("$1") ;;

@@ -22,7 +22,7 @@ Look after it
   doctor    say what this machine lacks and how to get it
 
 Work on it
-  build     build the server and the client, or all: [--all] [--sanitize address|thread] [--times] [TARGET...]
+  build     build the server and the client, or all: [--all] [--sanitize S] [--check-locks] [--times] [TARGET...]
   install   install base, runtime and rpc for services of other source trees: PREFIX
   test      build everything and run every test: [--long] [--stage NAME]
   new-service  make a service that builds and answers at once: NAME [--in DIR]

@@ -29,8 +29,10 @@ if [ -n "$help" ]; then
 usage: ./hongyan up [--data DIR] [--port P] [--listen ADDR] [--demo] [--tls-cert FILE --tls-key FILE] [--detach] ...
   --data DIR   where everything is kept; data/ in the checkout unless told
   --detach     return when the server is ready; './hongyan down' stops it
-  --processes  every service as a process of its own, in the foreground; with --config FILE, no other option
-               (docs/processes.md)
+  --processes  every service as a process of its own, in the foreground (docs/processes.md); goes with --data, --config FILE
+               and
+    --workers N      logic and data services and presence are masters with N workers each
+    --internal-tls   services speak TLS with each other, with certificates made at the first start, in DATA/internal-tls
 All other options are the server's:
 TEXT
   if [ -x "$server" ]; then
@@ -51,13 +53,20 @@ if ! has_output build bin/hongyan-server; then
   exit 2
 fi
 if [ -n "$processes" ]; then
-  config=
-  case ${passed[0]:-} in
-    --config) config=${passed[1]:?--config wants a file} ;;
-    --config=*) config=${passed[0]#--config=} ;;
-    '') ;;
-    *) echo "hongyan: --processes goes with --data and --config only; settings stand in the file" >&2; exit 2 ;;
-  esac
+  options=()
+  set -- "${passed[@]}"
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --config | --workers)
+        [ $# -ge 2 ] || { echo "hongyan: $1 wants a value" >&2; exit 2; }
+        options+=("$1" "$2")
+        shift ;;
+      --config=* | --workers=* | --internal-tls) options+=("$1") ;;
+      *) echo "hongyan: --processes goes with --data, --config, --workers and --internal-tls only; settings stand in the file" >&2
+         exit 2 ;;
+    esac
+    shift
+  done
   [ -z "$detach" ] || { echo "hongyan: --processes stays in the foreground" >&2; exit 2; }
   programs=(bin/hongyan-server)
   for name in account device contact inbox group presence login friend chat group-chat message-sync web-gate long-link \
@@ -68,7 +77,7 @@ if [ -n "$processes" ]; then
     bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
     [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
   fi
-  exec python3 "$HY_ROOT/tools/verbs/processes.py" "$data" ${config:+"$config"}
+  exec python3 "$HY_ROOT/tools/verbs/processes.py" "$data" "${options[@]}"
 fi
 [ -x "$server" ] || echo "hongyan: building the server; the first time takes a few minutes"
 build_quietly build bin/hongyan-server

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "model/error_code.h"
 #include "model/kinds.h"
+#include "runtime/coro/sanitizers.h"
 
 namespace hongyan::access {
 namespace {
@@ -32,9 +33,18 @@ const SealKeys k_seal_keys = {{.id = 3, .secret = std::string(32, 'k')}};
 const std::string k_seal_public = noise_public_key(k_seal_keys[0].secret);
 constexpr uint32_t k_send = 301, k_sync = 401, k_poll = 402, k_login = 102;
 
+#if defined(HONGYAN_ASAN) || defined(HONGYAN_TSAN)
+constexpr bool k_parks = false;
+#else
+constexpr bool k_parks = true;
+#endif
+
 class LongLinkTest : public ::testing::Test {
  protected:
-  LongLinkTest() { backend_.log_in(k_alice, k_phone); }
+  LongLinkTest() {
+    backend_.log_in(k_alice, k_phone);
+    env_.scheduler().set_parking({});  // Whatever may be parked is, whenever it waits.
+  }
 
   // A long link for as long as `body` runs, inside a coroutine.
   void with_link(const std::function<void()>& body) {
@@ -334,6 +344,8 @@ TEST_F(LongLinkTest, a_thousand_links_live_side_by_side) {
     for (LongLinkClient& one : links) one.write(LongLinkClient::request(k_send, 1, with_ticket<SendRequest>()));
     for (LongLinkClient& one : links) EXPECT_EQ(one.receive_response<SendResponse>(1).base().code(), 0u);
     EXPECT_EQ(link_->connections(), 1000u);
+    wait(1s);
+    EXPECT_EQ(env_.scheduler().stats().parked_now, k_parks ? 1000u : 0u);
   });
   EXPECT_EQ(counter("hongyan_long_link_connections"), 0);
 }

@@ -63,17 +63,17 @@ bool ProxyConnection::shake_hands() {
 }
 
 void ProxyConnection::read_frames() {
-  std::vector<char> buffer(k_read_bytes);
+  api::ReadBuffer buffer;
   Time limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
   while (!closing_) {
     Call call;
     call.deadline = limit;
-    const Result<size_t> count = stream_->read(call, buffer);
+    const Result<size_t> count = read_idle(call, buffer);
     if (count.code() == Code::deadline) proxy_.counters.slow.add(1);
     if (!count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
     const uint64_t before = frames_;
     const bool was_between = parser_.between_frames();
-    if (!take(std::string_view(buffer.data(), *count))) return drain(buffer);
+    if (!take(buffer.took(*count))) return drain();
     if (parser_.between_frames()) {
       limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
     } else if (was_between || frames_ != before) {
@@ -82,8 +82,15 @@ void ProxyConnection::read_frames() {
   }
 }
 
+// What others know of a link is the ProxyConnection; what is on this stack is known to nobody else.
+Result<size_t> ProxyConnection::read_idle(Call& call, api::ReadBuffer& buffer) {
+  const runtime::MayPark may_park;
+  return stream_->read(call, buffer.room());
+}
+
 // Closing on bytes that are there but unread would reset the connection, and with it the answers on their way.
-void ProxyConnection::drain(std::vector<char>& buffer) {
+void ProxyConnection::drain() {
+  std::vector<char> buffer(k_read_bytes);
   for (size_t drained = 0; drained < k_frame_bytes_max;) {
     Call call;
     call.deadline = proxy_.env.now();
@@ -94,6 +101,14 @@ void ProxyConnection::drain(std::vector<char>& buffer) {
 }
 
 bool ProxyConnection::take(std::string_view bytes) {
+  taking_ = true;
+  const bool good = take_frames(bytes);
+  taking_ = false;
+  wake_writer();
+  return good;
+}
+
+bool ProxyConnection::take_frames(std::string_view bytes) {
   while (auto frame = parser_.take(bytes)) {
     ++frames_;
     if (closing_ || !on_frame(std::move(*frame))) return false;
@@ -127,13 +142,9 @@ bool ProxyConnection::on_frame(Frame frame) {
     return !closing_;
   }
   ++commands_;
-  // Not reading is the one answer that costs a fast client nothing and a hostile one everything.
-  while (in_flight_ >= proxy_.config.in_flight_max) {
-    Call call;
-    if (!fewer_in_flight_.wait(call).ok() || closing_) return false;
-  }
+  if (!wait_for_room()) return false;
   ++in_flight_;
-  requests_.spawn("long link request", [this, frame = std::move(frame)] {
+  requests_.spawn_now("long link request", [this, frame = std::move(frame)] {
     Call call;
     const std::string body = proxy_.logic.answer(call, frame, context_, notify_);
     --in_flight_;
@@ -142,6 +153,19 @@ bool ProxyConnection::on_frame(Frame frame) {
     news_.notify_all();
   });
   return !closing_;
+}
+
+// Not reading is the one answer that costs a fast client nothing and a hostile one everything.
+bool ProxyConnection::wait_for_room() {
+  if (in_flight_ < proxy_.config.in_flight_max) return true;
+  taking_ = false;  // Answers leave meanwhile.
+  wake_writer();
+  while (in_flight_ >= proxy_.config.in_flight_max) {
+    Call call;
+    if (!fewer_in_flight_.wait(call).ok() || closing_) return false;
+  }
+  taking_ = true;
+  return true;
 }
 
 // A hello comes before the first command: what was asked in the clear is not answered under a seal, or the other way round.
@@ -189,15 +213,31 @@ void ProxyConnection::close() {
   wake_writer();
 }
 
-// The writer lives only while there is something to write or to end: an idle link holds one stack, not two.
+// Mostly the socket takes all of it, at once, when no other answer of this link is on its way: who waits is answered
+// before anything else is done. Otherwise a writer collects what is said meanwhile; it lives only while there is
+// something to write or to end: an idle link holds one stack, not two.
 void ProxyConnection::wake_writer() {
   if (writing_) return news_.notify_all();
+  if (!closing_ && !output_.empty()) {
+    if (taking_) return;
+    if (in_flight_ == 0 && proxy_.tls == nullptr) write_at_once();
+  }
   if (reader_ended_ || (output_.empty() && !closing_)) return;
   writing_ = true;
   writer_.spawn("long link writer", [this] {
     write_output();
     writing_ = false;
   });
+}
+
+void ProxyConnection::write_at_once() {
+  const Result<runtime::Progress> sent = stream_->try_write(output_);
+  if (!sent.ok()) {
+    output_.clear();
+    return stream_->close();
+  }
+  if (sent->bytes == output_.size()) output_ = {};
+  else output_.erase(0, sent->bytes);
 }
 
 void ProxyConnection::write_output() {

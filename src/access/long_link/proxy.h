@@ -10,6 +10,7 @@
 #include "access/long_link/proxy_logic.h"
 #include "access/long_link/proxy_notify.h"
 #include "api/gate/budget.h"
+#include "api/gate/read_buffer.h"
 #include "runtime/coro/sync.h"
 
 namespace hongyan::access {
@@ -39,15 +40,19 @@ class ProxyConnection {
  private:
   bool shake_hands();
   void read_frames();
-  void drain(std::vector<char>& buffer);
+  Result<size_t> read_idle(Call& call, api::ReadBuffer& buffer);
+  void drain();
   // False: the link takes no more.
   bool take(std::string_view bytes);
+  bool take_frames(std::string_view bytes);
+  bool wait_for_room();
   bool on_frame(Frame frame);
   bool agree_on_key(const Frame& frame);
   bool refuse_seal(const Frame& frame, std::string_view why);
   void send(uint32_t cmdid, uint32_t seq, std::string_view body);
   void cut();
   void wake_writer();
+  void write_at_once();
   void write_output();
   bool write(std::string_view bytes);
 
@@ -65,6 +70,7 @@ class ProxyConnection {
   std::string output_;
   size_t unsent_bytes_ = 0;      // Handed to the writer.
   bool closing_ = false;
+  bool taking_ = false;          // Frames of one read: what is answered meanwhile leaves together.
   bool writing_ = false;
   bool reader_ended_ = false;
   runtime::CondVar news_;        // For the writer of a closing link.

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "base/bytes.h"
+#include "base/utf8.h"
 #include "model/ids.h"
 #include "model/kinds.h"
 #include "model/limits.h"
@@ -15,27 +16,6 @@ Status over(std::string_view what, size_t bytes_max) {
   return Status(Code::too_large, std::string(what) + " has more than " + std::to_string(bytes_max) + " bytes");
 }
 
-// The code point at the front of `text` and its length; length 0 when it is not UTF-8 (RFC 3629).
-struct CodePoint {
-  uint32_t value = 0;
-  size_t length = 0;
-};
-CodePoint code_point(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char first = byte(0);
-  if (first < 0x80) return {first, 1};
-  const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return {};
-  uint32_t value = first & (0xff >> (length + 1));
-  for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return {};
-    value = value << 6 | (byte(i) & 0x3f);
-  }
-  const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
-  if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return {};
-  return {value, length};
-}
-
 // Control characters and the marks that reorder what stands around a name in somebody else's window.
 bool unfit_for_name(uint32_t c) {
   return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
@@ -44,14 +24,7 @@ bool unfit_for_name(uint32_t c) {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const CodePoint point = code_point(text);
-    if (point.length == 0) return false;
-    text.remove_prefix(point.length);
-  }
-  return true;
-}
+bool is_utf8(std::string_view text) { return hongyan::is_utf8(text); }
 
 Status check_name(std::string_view name, size_t bytes_max, std::string_view what) {
   if (name.empty()) return Status(Code::invalid, std::string(what) + " is empty");

@@ -5,6 +5,7 @@
 
 #include "api/client/sync.rpc.pb.h"
 #include "api/gate/envelope.h"
+#include "base/check.h"
 #include "model/error_code.h"
 #include "model/limits.h"
 
@@ -102,7 +103,8 @@ std::string BodyCommands::refusal(const Status& status) {
 }
 
 std::string BodyCommands::body_of(const rpc::Message& response) {
-  std::string body = make_envelope(response.SerializeAsString());
+  std::string body = make_envelope("");
+  CHECK(response.AppendToString(&body));
   if (body.size() + k_frame_overhead_bytes <= model::k_request_bytes_max) return body;
   return refusal({Code::too_large, "the answer is over 1 MiB: ask for less at a time"});
 }

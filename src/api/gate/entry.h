@@ -71,6 +71,11 @@ struct EntryDeps {
 // What a link has learnt about its device. Renewing its ticket renews this too.
 struct Link {
   std::optional<rpc::Identity> identity;
+  // The last ticket that was shown here with a good MAC, and what it says: the same bytes say the same again. Its time,
+  // and whether it was revoked, is asked each time.
+  std::string shown;
+  rpc::Identity shown_identity;
+  int64_t shown_at_ms = 0;
 };
 
 struct Origin {
@@ -131,6 +136,7 @@ class Entry {
                          runtime::Duration limit, runtime::Duration& retry_after);
   Result<rpc::Identity> identify(Call& call, const client::BaseRequest& base, const Origin& origin,
                                  runtime::Duration& retry_after);
+  Result<rpc::Identity> check_shown(const std::string& ticket, Link* link);
   Status check_epoch(Call& call, const rpc::Identity& identity);
   Result<Known> ask_epoch(Call& call, const rpc::Identity& identity);
   void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);

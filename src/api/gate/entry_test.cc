@@ -254,6 +254,25 @@ TEST_F(EntryTest, link_identity_serves_requests_without_a_ticket) {
   EXPECT_EQ(send("", &link).code(), number(ErrorCode::unauthenticated));
 }
 
+TEST_F(EntryTest, a_ticket_that_a_link_has_shown_is_asked_its_time_and_its_session_each_time) {
+  Link link;
+  const std::string ticket = backend_.ticket(k_alice, k_phone);
+  for (int again = 0; again < 2; ++again) EXPECT_EQ(send(ticket, &link).code(), 0u);
+  for (size_t bit = 0; bit < ticket.size() * 8; bit += 7) {
+    std::string forged = ticket;
+    forged[bit / 8] = static_cast<char>(forged[bit / 8] ^ 1 << bit % 8);
+    EXPECT_EQ(send(forged, &link).code(), number(ErrorCode::unauthenticated)) << bit;
+  }
+  EXPECT_EQ(send(ticket, &link, k_laptop).code(), number(ErrorCode::unauthenticated));
+  EXPECT_EQ(send(ticket, &link).code(), 0u);
+  env_.jump_utc_ms(k_hour_ms * 24);
+  EXPECT_EQ(send(ticket, &link).code(), number(ErrorCode::unauthenticated));
+  env_.jump_utc_ms(-k_hour_ms * 24);
+  EXPECT_EQ(send(ticket, &link).code(), 0u);
+  backend_.revocations.revoke_below(k_alice, k_phone, 2, env_.utc_ms() + k_hour_ms);
+  EXPECT_EQ(send(ticket, &link).code(), number(ErrorCode::old_epoch));
+}
+
 TEST_F(EntryTest, ticket_past_half_its_life_is_renewed_once_a_minute) {
   const std::string old = backend_.ticket(k_alice, k_phone, 1, 11 * k_hour_ms);
   Link link{.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,

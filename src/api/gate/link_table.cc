@@ -154,7 +154,9 @@ Result<std::vector<client::Ring>> LinkTable::poll(Call& call, const rpc::Identit
     oldest->closed = true;
     oldest->waiting.wake_all();
   }
-  Poller poller;
+  // Not on this stack: others write into it while this coroutine is parked.
+  const auto owned = std::make_unique<Poller>();
+  Poller& poller = *owned;
   poller.rings = std::exchange(device->pending, {});
   device->pollers.push_back(&poller);
   device->linger_until = runtime::after(env_.now(), wait + config_.linger);
@@ -168,6 +170,7 @@ Result<std::vector<client::Ring>> LinkTable::poll(Call& call, const rpc::Identit
     }
   }
   if (status.ok() && poller.rings.empty() && !poller.closed) {
+    const runtime::MayPark may_park;
     const Status waited = poller.waiting.wait(std::min(call.deadline, runtime::after(env_.now(), wait)));
     if (waited.code() == Code::cancelled) status = waited;
   }

@@ -108,7 +108,7 @@ AccountService::AccountService(Env& env, AccountDeps deps, AccountConfig config)
       hasher_(env, config.password_cost),
       ids_(deps_.store, config.region),
       worker_(env, deps_.store, model::k_work_create_account,
-              [this](Call& call, const store::Work& work) { return finish_later(call, work); }) {}
+              [this](Call& call, const store::Work& work) { return finish_later(call, work); }, {.share = config.share}) {}
 
 Result<internal::CreateAccountResponse> AccountService::create(Call& call,
                                                                const internal::CreateAccountRequest& request) {

@@ -15,6 +15,7 @@
 
 #include "api/internal/account.rpc.pb.h"
 #include "api/internal/presence.rpc.pb.h"
+#include "base/share.h"
 #include "data/account/password.h"
 #include "rpc/ticket.h"
 #include "runtime/env/env.h"
@@ -31,6 +32,7 @@ struct AccountDeps {
 struct AccountConfig {
   uint32_t region = 0;  // Ten bits, in every id given out here.
   PasswordCost password_cost;
+  Share share = {};     // Names whose accounts this process finishes after a crash.
 };
 
 class Service : public internal::AccountService {

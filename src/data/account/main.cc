@@ -8,6 +8,6 @@ int main(int argc, char** argv) {
   return process::run(argc, argv, "account", [](process::Process& process) {
     return process.serve(account::make_account(
         process.env(), process::account_deps(process),
-        {.region = process.settings().region, .password_cost = process.settings().password_cost}));
+        {.region = process.settings().region, .password_cost = process.settings().password_cost, .share = process.share()}));
   });
 }

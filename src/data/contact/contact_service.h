@@ -17,6 +17,7 @@
 #include "api/internal/account.rpc.pb.h"
 #include "api/internal/contact.rpc.pb.h"
 #include "api/internal/presence.rpc.pb.h"
+#include "base/share.h"
 #include "rpc/ticket.h"
 #include "runtime/env/env.h"
 #include "store/table/table.h"
@@ -31,7 +32,12 @@ struct ContactDeps {
   rpc::KeyRing grants;               // Signs "write" and "invite".
 };
 
-struct ContactConfig {};
+struct ContactConfig {
+  Share share = {};  // Users whose actions this process delivers after a crash.
+  // How long an action is left to the request that made it. Within a process it is known whether that still runs; with
+  // others, longer than a request may take, so that an older action does not arrive after a newer one.
+  runtime::Duration grace{};
+};
 
 class Service : public internal::ContactService {
  public:

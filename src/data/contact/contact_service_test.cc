@@ -569,6 +569,28 @@ TEST(Contact, write_grant_says_who_may_write_to_whom_for_a_minute) {
   });
 }
 
+TEST(Contact, the_same_grant_is_given_for_a_second_and_only_while_it_may_be) {
+  in_world([](World& w) {
+    ASSERT_TRUE(w.befriend(k_ada, k_bob).ok());
+    ASSERT_TRUE(w.befriend(k_ada, k_eve).ok());
+    const auto grant = [&](uint64_t uin, uint64_t peer) { return w.may_write(uin, peer)->grant(); };
+    const std::string first = grant(k_ada, k_bob);
+    w.env.jump_utc_ms(999);
+    EXPECT_EQ(grant(k_ada, k_bob), first);
+    EXPECT_NE(grant(k_ada, k_eve), first);
+    EXPECT_NE(grant(k_bob, k_ada), first);
+    EXPECT_EQ(grant(k_ada, k_bob), first);
+    ASSERT_TRUE(w.block(k_bob, k_ada).ok());
+    EXPECT_EQ(w.may_write(k_ada, k_bob).code(), code(ErrorCode::blocked));
+    ASSERT_TRUE(w.block(k_bob, k_ada, false).ok());
+    w.env.jump_utc_ms(1);
+    const std::string second = grant(k_ada, k_bob);
+    EXPECT_NE(second, first);
+    w.env.jump_utc_ms(-500);  // A clock that was set back makes a new one too.
+    EXPECT_NE(grant(k_ada, k_bob), second);
+  });
+}
+
 TEST(Contact, integrator_may_write_for_its_users_and_the_system_but_not_past_a_block) {
   in_world([](World& w) {
     for (uint64_t sender : {k_ada, model::k_system_uin}) {

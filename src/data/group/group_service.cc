@@ -95,9 +95,9 @@ class GroupServiceImpl : public Service {
         fan_out_(env, deps.store, std::move(deps.inbox), std::move(deps.grants), std::move(deps.self),
                  config.row_members_max),
         worker_(env, deps.store, model::k_work_fan_out,
-                [this](Call& call, const store::Work& work) { return fan_out(call, work); }),
+                [this](Call& call, const store::Work& work) { return fan_out(call, work); }, {.share = config.share}),
         catch_up_(env, deps.store, model::k_work_fan_out_behind,
-                  [this](Call& call, const store::Work& work) { return fan_out_.catch_up(call, work); }),
+                  [this](Call& call, const store::Work& work) { return fan_out_.catch_up(call, work); }, {.share = config.share}),
         counters_(env.counters()) {}
 
   void start() override {

@@ -18,6 +18,7 @@
 #include "api/internal/account.rpc.pb.h"
 #include "api/internal/group.rpc.pb.h"
 #include "api/internal/inbox.rpc.pb.h"
+#include "base/share.h"
 #include "model/limits.h"
 #include "rpc/service_identity.h"
 #include "rpc/ticket.h"
@@ -36,6 +37,7 @@ struct GroupDeps {
 
 struct GroupConfig {
   size_t row_members_max = model::k_group_row_members_max;  // Larger groups are served by markers.
+  Share share = {};                                         // Groups whose fan-out this process does.
 };
 
 class Service : public internal::GroupService {

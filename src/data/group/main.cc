@@ -6,6 +6,8 @@
 int main(int argc, char** argv) {
   using namespace hongyan;
   return process::run(argc, argv, "group", [](process::Process& process) {
-    return process.serve(group::make_group(process.env(), process::group_deps(process), process.settings().group));
+    group::GroupConfig config = process.settings().group;
+    config.share = process.share();
+    return process.serve(group::make_group(process.env(), process::group_deps(process), config));
   });
 }

@@ -1,5 +1,7 @@
 #include "data/inbox/append.h"
 
+#include <google/protobuf/unknown_field_set.h>
+
 #include "api/client/checks.h"
 #include "data/inbox/deduplicated.h"
 #include "model/error_code.h"
@@ -34,10 +36,16 @@ Status check_request(const internal::AppendRequest& request) {
   return {};
 }
 
+// DiscardUnknownFields() walks over all fields, which takes as long as the rest of a short message.
+bool has_unknown_fields(const client::Message& message) {
+  const auto in = [](const google::protobuf::Message& part) { return !part.GetReflection()->GetUnknownFields(part).empty(); };
+  return in(message) || in(message.conversation()) || in(message.quote());
+}
+
 // What the server says about a message, and only what the client may say beside it.
 client::Message stamped(const client::Message& given, uint64_t sender, int64_t now_ms) {
   client::Message message = given;
-  message.DiscardUnknownFields();  // No limit stands for them.
+  if (has_unknown_fields(given)) message.DiscardUnknownFields();  // No limit stands for them.
   message.set_sender(sender);
   message.set_key(api::message_key(sender, message.client_msg_id()));
   message.set_server_time_ms(now_ms);

@@ -1,4 +1,6 @@
 // Appends to one's own inbox and to a peer's: what is stored, what is refused, what a resend does.
+#include <set>
+
 #include "data/inbox/testing/world.h"
 
 namespace hongyan::inbox {
@@ -176,6 +178,41 @@ TEST(Append, keeps_every_field_byte_for_byte) {
     EXPECT_EQ(found.SerializeAsString(), message.SerializeAsString());
   }
   EXPECT_EQ(world.state(k_bob, direct(k_ann)).unread_mentions(), 1u);
+}
+
+// A field with number 3,000 and one byte, behind what is known.
+TEST(Append, unknown_fields_are_not_stored_wherever_they_stand) {
+  const std::string unknown("\xc2\xbb\x01\x01x", 5);
+  for (const int place : {0, 1, 2}) {
+    World world;
+    client::Message message = World::text(k_bob, "one");
+    message.mutable_quote()->set_key(std::string(16, 'k'));
+    std::vector<google::protobuf::Message*> parts = {&message, message.mutable_conversation(), message.mutable_quote()};
+    google::protobuf::Message& part = *parts[static_cast<size_t>(place)];
+    ASSERT_TRUE(part.MergeFromString(unknown));
+    ASSERT_FALSE(part.GetReflection()->GetUnknownFields(part).empty());
+    ASSERT_TRUE(world.send_at_once(k_ann, k_bob, {message}).ok());
+    for (const uint64_t uin : {k_ann, k_bob}) {
+      const auto entries = world.sync_all(uin);
+      ASSERT_EQ(entries.size(), 1u);
+      client::Message known = entries[0].message();
+      known.DiscardUnknownFields();
+      EXPECT_EQ(known.SerializeAsString(), entries[0].message().SerializeAsString());
+    }
+  }
+}
+
+// Whoever adds a message to Message looks at has_unknown_fields().
+TEST(Append, a_message_holds_no_other_messages_than_those_that_are_searched_for_unknown_fields) {
+  std::set<std::string> held;
+  const auto* type = client::Message::descriptor();
+  for (int i = 0; i < type->field_count(); ++i) {
+    const auto* inner = type->field(i)->message_type();
+    if (inner == nullptr) continue;
+    held.insert(type->field(i)->name());
+    for (int j = 0; j < inner->field_count(); ++j) EXPECT_EQ(inner->field(j)->message_type(), nullptr) << inner->full_name();
+  }
+  EXPECT_EQ(held, (std::set<std::string>{"conversation", "quote"}));
 }
 
 TEST(Append, flags_decide_about_unread_list_and_the_senders_other_devices) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "base/share.h"
 #include "data/inbox/inbox_counters.h"
 #include "data/inbox/rings.h"
 #include "rpc/ticket.h"
@@ -21,6 +22,10 @@ struct InboxConfig {
   runtime::Duration close_interval = std::chrono::seconds(2);   // The worker's rounds.
   int64_t open_send_grace_ms = 3'000;                  // Younger open sends are left to the request that made them.
   runtime::Duration purge_interval = std::chrono::hours(1);
+  // Marked inboxes that this process looks after; others are other processes'.
+  Share share = {};
+  // False: other processes may put open sends into the same inboxes, so that none is remembered to have none.
+  bool alone = true;
 };
 
 struct Core {

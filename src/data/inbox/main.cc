@@ -6,6 +6,9 @@
 int main(int argc, char** argv) {
   using namespace hongyan;
   return process::run(argc, argv, "inbox", [](process::Process& process) {
-    return process.serve(inbox::make_inbox(process.env(), process::inbox_deps(process), process.settings().inbox));
+    inbox::InboxConfig config = process.settings().inbox;
+    config.share = process.share();
+    config.alone = false;  // Other workers, or an old one that drains.
+    return process.serve(inbox::make_inbox(process.env(), process::inbox_deps(process), config));
   });
 }

@@ -7,6 +7,7 @@
 #include "model/error_code.h"
 #include "model/kinds.h"
 #include "model/tables.h"
+#include "queue/task/worker.h"
 #include "runtime/log/log.h"
 
 namespace hongyan::inbox {
@@ -88,6 +89,7 @@ Result<bool> OpenSends::none_open(Call& call, uint64_t sender) {
   for (const store::Row& row : reply.rows) {
     if (known == delivered_.end() || !known->second.contains(last_number(row.key))) return false;
   }
+  if (!core_.config.alone) return true;
   if (none_open_.size() >= k_delivered_senders_max) none_open_.clear();
   none_open_.insert(sender);
   return true;
@@ -268,7 +270,7 @@ Status OpenSends::finish_all(Call& call) {
     std::vector<Closing> closings;
     for (const store::Work& work : marked) {
       const auto sender = uin_of(work.entity);
-      if (!sender) continue;
+      if (!sender || !task::holds(core_.config.share, work.entity)) continue;
       Result<Closing> closing = prepare_closing(call, *sender);
       if (!closing.ok()) {
         failure = closing.status();

@@ -7,7 +7,8 @@
 // Where one batch of the store takes a message into both inboxes at once, no row is put at all: none_open().
 // Which open sends are known to be delivered is remembered in memory, so that their rows can be removed by the
 // sender's next commit, or by the worker, silently and many inboxes at a time. Forgetting it (a restart) costs one
-// delivery that finds the message there. Delivery rests on the right that was checked before the row was put.
+// delivery that finds the message there. That none is open is remembered only by who writes alone (InboxConfig::alone);
+// else it is read before each send: what its sender has seen was committed before that. Delivery rests on the right that was checked before the row was put.
 #pragma once
 
 #include <map>

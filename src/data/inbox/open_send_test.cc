@@ -54,6 +54,35 @@ TEST(OpenSend, a_later_send_does_not_overtake_an_earlier_one) {
   EXPECT_EQ(open(world, k_ann), 0u);
 }
 
+TEST(OpenSend, a_send_does_not_overtake_what_another_process_left_open) {
+  World world({.alone = false});
+  std::unique_ptr<InboxRoom> other =
+      make_inbox(world.env, {world.store, internal::PresenceClient(world.presence_channel), internal::DeviceClient(world.device_channel),
+                             world.contact_keys, rpc::ServiceIdentity(world.env, world.audiences, "inbox")}, world.config);
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "one").ok());  // None is open: this process has seen it.
+  std::swap(world.room, other);
+  ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "two")}).ok());  // And it died.
+  std::swap(world.room, other);
+  ASSERT_TRUE(world.send_at_once(k_ann, k_bob, "three").ok());
+  EXPECT_EQ(world.ids(k_ann), (Ids{"one", "two", "three"}));
+  EXPECT_EQ(world.ids(k_bob), (Ids{"one", "two", "three"}));
+}
+
+TEST(OpenSend, the_worker_looks_after_its_share_of_inboxes_alone) {
+  for (uint32_t index : {0u, 1u}) {
+    World world({.share = {.index = index, .count = 2}});
+    size_t finished = 0;
+    for (uint64_t sender = k_bob; sender < k_bob + 20; ++sender) {
+      ASSERT_TRUE(world.append(sender, k_ann, {World::text(k_ann, "of " + std::to_string(sender))}).ok());
+    }
+    ASSERT_TRUE(world.finish_later().ok());
+    for (uint64_t sender = k_bob; sender < k_bob + 20; ++sender) finished += !marked(world, sender);
+    EXPECT_GT(finished, 3u);
+    EXPECT_LT(finished, 17u);
+    EXPECT_EQ(world.ids(k_ann).size(), finished);
+  }
+}
+
 TEST(OpenSend, one_unreachable_peer_holds_back_no_other) {
   World world;
   ASSERT_TRUE(world.append(k_ann, k_bob, {World::text(k_bob, "b1"), World::text(k_bob, "b2")}).ok());

@@ -7,6 +7,7 @@
 #include "data/inbox/limits.h"
 #include "model/limits.h"
 #include "model/tables.h"
+#include "queue/task/worker.h"
 #include "runtime/log/log.h"
 
 namespace hongyan::inbox {
@@ -124,7 +125,7 @@ Status Purge::purge_all(Call& call) {
                                                   k_scan_entities_max));
     for (const store::Work& work : marked) {
       const auto uin = uin_of(work.entity);
-      if (!uin) continue;
+      if (!uin || !task::holds(core_.config.share, work.entity)) continue;
       Call each = call;
       each.deadline = std::min(call.deadline, runtime::after(core_.env.now(), k_inbox_limit));
       Result<bool> more = true;

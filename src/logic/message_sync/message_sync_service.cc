@@ -25,10 +25,11 @@ class MessageSyncServiceImpl : public MessageSyncService {
   Result<SyncResponse> sync(Call& call, const SyncRequest& request) override {
     const rpc::Identity me = TRY(rpc::caller_of(call)).identity;
     Snapshot snapshot = TRY(decode_snapshot(deps_.snapshot_keys, request.snapshot(), me.uin, me.device));
-    // The cursor's commit takes a sync of the disk: it runs beside the reads, and nobody waits for it alone.
+    // The cursor's commit takes a sync of the disk: it runs beside the reads, and nobody waits for it alone. Mostly there
+    // is nothing to commit, and it has ended before the reads begin.
     runtime::Nursery beside(env_.scheduler());
     if (!request.snapshot().empty()) {
-      beside.spawn("acknowledge", [this, own = call, presented = snapshot]() mutable { acknowledge(own, presented); });
+      beside.spawn_now("acknowledge", [this, own = call, presented = snapshot]() mutable { acknowledge(own, presented); });
     }
     Result<SyncResponse> response = answer(call, request, me.uin, snapshot);
     if (!beside.join(call).ok()) beside.cancel_and_join();

@@ -8,7 +8,8 @@
 //   hongyan-rpc SERVICE|ADDR [SERVICE.]METHOD [--as SERVICE | --uin N] [--FIELD VALUE ...] [JSON]
 //
 // The words are those of process/caller.h. `--keys FILE`, before the address, gives the keys that sign the ticket: a
-// service's own, or the secrets of a data directory. `--ticket BASE64` gives a ready one instead; --timeout-ms N and
+// service's own, or the secrets of a data directory. `--tls DIRECTORY` there says that services speak TLS and where the
+// operator's certificate is (process/internal_tls.h). `--ticket BASE64` gives a ready one instead; --timeout-ms N and
 // --key N (a routing key) stand before the address, too. A service of the product, named without its package, is called
 // with this program's own descriptors and flags; all others with the server's (process/foreign_caller.h).
 #include <google/protobuf/stubs/logging.h>
@@ -22,16 +23,18 @@
 #include "base/bytes.h"
 #include "process/caller.h"
 #include "process/foreign_caller.h"
+#include "process/internal_tls.h"
 #include "runtime/os/os_env.h"
 
 namespace hongyan::process {
 namespace {
 
 constexpr const char* k_usage =
-    "usage: ./hongyan rpc [--keys FILE] [SERVICE|ADDR [[SERVICE.]METHOD [--as SERVICE | --uin N] [--FIELD VALUE ...] [JSON]]]\n"
-    "       ./hongyan rpc [--ticket BASE64] [--timeout-ms N] [--key N] ADDR [[SERVICE.]METHOD [JSON]]\n"
+    "usage: ./hongyan rpc [--keys FILE] [--tls DIR] [SERVICE|ADDR [[SERVICE.]METHOD [--as SERVICE | --uin N] [--FIELD VALUE ...] [JSON]]]\n"
+    "       ./hongyan rpc [--tls DIR] [--ticket BASE64] [--timeout-ms N] [--key N] ADDR [[SERVICE.]METHOD [JSON]]\n"
     "  SERVICE or ADDR alone lists the methods there, METHOD --help its fields; ADDR is host:port of any service\n"
     "  --keys FILE       signs the ticket: a service's key file, or DATA/secrets\n"
+    "  --tls DIR         services speak TLS; the certificates are there (hongyan-server certificates)\n"
     "  --ticket BASE64   a ticket that is ready\n"
     "  --timeout-ms N    how long the call may take: 10000\n"
     "  --key N           its routing key\n"
@@ -71,7 +74,7 @@ bool read_number(const std::string& text, Number& number) {
 }
 
 // The options before the address; false: one of them is not as it should be.
-bool take_options(std::vector<std::string>& words, CallerOptions& options, ForeignOptions& foreign, bool& plain) {
+bool take_options(std::vector<std::string>& words, CallerOptions& options, ForeignOptions& foreign, std::string& tls, bool& plain) {
   while (!words.empty() && words[0].starts_with("--") && words[0] != "--help") {
     const std::string name = words[0];
     if (words.size() < 2) return false;
@@ -79,6 +82,10 @@ bool take_options(std::vector<std::string>& words, CallerOptions& options, Forei
     words.erase(words.begin(), words.begin() + 2);
     if (name == "--keys") {
       options.keys_file = value;
+      continue;
+    }
+    if (name == "--tls") {
+      tls = value;
       continue;
     }
     plain = true;
@@ -113,16 +120,27 @@ bool is_ours(const std::vector<std::string>& words) {
 int run(std::vector<std::string> words) {
   CallerOptions options;
   ForeignOptions foreign;
+  std::string tls_directory;
   bool plain = false;  // An option that only calls by address have.
-  if (!take_options(words, options, foreign, plain)) return usage(stderr);
+  if (!take_options(words, options, foreign, tls_directory, plain)) return usage(stderr);
   if (words.empty() || words[0] == "--help") return usage(stdout);
+  const auto env = runtime::make_os_env({});
+  InternalTls tls;
+  if (!tls_directory.empty()) {
+    auto loaded = InternalTls::load_operator(*env, tls_directory);
+    if (!loaded.ok()) {
+      say("hongyan-rpc: --tls: " + loaded.status().detail(), stderr);
+      return 2;
+    }
+    tls = std::move(*loaded);
+  }
   const std::string where = words[0];
   words.erase(words.begin());
   std::optional<Endpoint> endpoint = find_endpoint(where);
   const bool named = endpoint.has_value();
   if (!named && where.find(':') != std::string::npos && (plain || !is_ours(words))) {
     foreign.address = where;
-    const auto env = runtime::make_os_env({});
+    foreign.tls = tls.client(*env, "");
     return call_foreign(*env, foreign, words);
   }
   if (plain) {
@@ -145,7 +163,7 @@ int run(std::vector<std::string> words) {
     return 0;
   }
   options.address = named ? std::string(endpoint->address) : where;
-  const auto env = runtime::make_os_env({});
+  options.tls = tls.client(*env, endpoint->name);
   return call_from_words(*env, options, *endpoint, std::move(words));
 }
 

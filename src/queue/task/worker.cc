@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/hash.h"
 #include "runtime/log/log.h"
 
 namespace hongyan::task {
@@ -22,6 +23,8 @@ constexpr runtime::Duration k_scan_interval = std::chrono::milliseconds(50);
 std::string counter_name(const char* what, store::WorkTag tag) { return fmt::format("hongyan_task_{}_{}", tag, what); }
 
 }  // namespace
+
+bool holds(const Share& share, const store::EntityId& entity) { return share.holds(stable_hash(entity.id, entity.table)); }
 
 Worker::Worker(Env& env, store::Store& store, store::WorkTag tag, Handler handler, WorkerOptions options)
     : env_(env),
@@ -138,7 +141,9 @@ Status Worker::scan(Call& call) {
 }
 
 void Worker::look_at(const store::Work& work) {
-  const auto [found, fresh] = known_.try_emplace(work.entity, Entity{.first_seen = env_.now()});
+  if (!holds(options_.share, work.entity)) return;
+  const auto [found, fresh] =
+      known_.try_emplace(work.entity, Entity{.first_seen = env_.now(), .due = runtime::after(env_.now(), options_.grace)});
   Entity& entity = found->second;
   entity.seen_in_scan = scans_;
   if (entity.running_for != 0) {

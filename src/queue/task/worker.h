@@ -12,6 +12,7 @@
 #include <map>
 
 #include "base/random.h"
+#include "base/share.h"
 #include "runtime/coro/sync.h"
 #include "runtime/counters/counters.h"
 #include "runtime/env/env.h"
@@ -24,7 +25,15 @@ struct WorkerOptions {
   runtime::Duration handler_limit = std::chrono::seconds(10);    // The deadline of one call of the handler.
   runtime::Duration retry_first = std::chrono::milliseconds(100);
   runtime::Duration retry_max = std::chrono::seconds(30);
+  // Entities of other shares are other workers' of the same tag, in other processes. Two that have one share both do
+  // its work, which is harmless.
+  Share share = {};
+  // A mark that somebody else is likely to clear by himself, in another process, is left to him for so long.
+  runtime::Duration grace{};
 };
+
+// Whether an entity is in that share.
+bool holds(const Share& share, const store::EntityId& entity);
 
 class Worker {
  public:

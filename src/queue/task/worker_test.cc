@@ -90,6 +90,52 @@ TEST_F(WorkerTest, every_marked_entity_is_handled_and_its_mark_cleared) {
   });
 }
 
+TEST_F(WorkerTest, shares_of_one_tag_do_all_of_the_work_and_none_of_it_twice) {
+  run([&] {
+    std::multiset<std::string> done;
+    for (int i = 0; i < 100; ++i) mark(i);
+    std::vector<size_t> after_each;
+    for (uint32_t index = 0; index < 3; ++index) {
+      const auto running_worker = start(
+          [&](Call&, const Work& work) {
+            done.insert(work.entity.id);
+            return Status();
+          },
+          {.retry_first = 60s, .retry_max = 60s, .share = {.index = index, .count = 3}});
+      wait(1s);
+      after_each.push_back(done.size());
+    }
+    EXPECT_GT(after_each[0], 10u);
+    EXPECT_GT(after_each[1], after_each[0] + 10);
+    EXPECT_EQ(done.size(), 100u);
+    EXPECT_EQ(std::set<std::string>(done.begin(), done.end()).size(), 100u);
+  });
+}
+
+TEST_F(WorkerTest, a_mark_is_left_alone_for_the_grace_time) {
+  run([&] {
+    std::vector<runtime::Time> calls;
+    const auto running_worker = start(
+        [&](Call& call, const Work& work) {
+          calls.push_back(env_.now());
+          return clear(call, work);
+        },
+        {.grace = 15s});
+    wait(1s);
+    mark(1);
+    mark(2);
+    const runtime::Time marked_at = env_.now();
+    wait(10s);
+    Call call = env_.call();
+    ASSERT_TRUE(clear(call, {.entity = entity(2), .marked_at = 1}).ok());  // By who set it.
+    wait(20s);
+    ASSERT_EQ(calls.size(), 1u);
+    EXPECT_GE(calls[0] - marked_at, 15s);
+    EXPECT_LT(calls[0] - marked_at, 16s);
+    EXPECT_EQ(marked(), 0u);
+  });
+}
+
 TEST_F(WorkerTest, a_mark_is_handled_without_waiting_for_a_clock) {
   run([&] {
     int runs = 0;

@@ -20,6 +20,7 @@ namespace {
 
 namespace pb = google::protobuf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 class MemoryFiles : public pb::compiler::GeneratorContext {
  public:
@@ -146,6 +147,26 @@ TEST(Generator, right_policies_pass) {
     const Generated out = with_policy(policy);
     EXPECT_TRUE(out.ok) << policy << ": " << out.error;
   }
+}
+
+TEST(Generator, a_key_is_the_methods_own_or_its_services) {
+  const auto keyed = [](const char* service, const char* method) {
+    return generate(std::string("service S { ") + service + " rpc Do(Req) returns (Resp) { option (hongyan.rpc.policy) = "
+                    "{public: true}; " + method + " } }");
+  };
+  const char* by_uin = "option (hongyan.rpc.keyed_by) = 'uin';";
+  const std::string number = ".routing_key = [](const ::hongyan::rpc::Message& m) -> uint64_t { return static_cast<const "
+                             "::hongyan::x::Req&>(m).uin(); }";
+  const auto source = [](const Generated& out) { return out.files.at("api/x.rpc.pb.cc"); };
+  EXPECT_THAT(source(keyed(by_uin, "")), HasSubstr(number));
+  EXPECT_THAT(source(keyed("", "option (hongyan.rpc.key) = 'uin';")), HasSubstr(number));
+  EXPECT_THAT(source(keyed(by_uin, "option (hongyan.rpc.key) = 'name';")),
+              HasSubstr("return ::hongyan::stable_hash(static_cast<const ::hongyan::x::Req&>(m).name()); }"));
+  EXPECT_THAT(source(keyed(by_uin, "option (hongyan.rpc.key) = '';")), Not(HasSubstr(".routing_key")));
+  EXPECT_THAT(source(keyed("", "")), Not(HasSubstr(".routing_key")));
+  EXPECT_THAT(keyed("option (hongyan.rpc.keyed_by) = 'group';", "").error,
+              HasSubstr("service S, method Do: the key is field 'group', which hongyan.x.Req does not have: declare"));
+  EXPECT_THAT(keyed(by_uin, "option (hongyan.rpc.key) = 'many';").error, HasSubstr("hongyan.x.Req.many is not one"));
 }
 
 TEST(Generator, commands_of_one_file_share_neither_id_nor_path) {

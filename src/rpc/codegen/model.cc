@@ -60,6 +60,11 @@ std::string cpp_type(const pb::Descriptor& message) {  // Nested messages are Ou
 
 enum class Want { number, bytes };
 
+std::string spelled(const pb::FieldDescriptor& field) {
+  const std::string& name = field.lowercase_name();
+  return is_keyword(name) ? name + "_" : name;
+}
+
 // The accessor of a request field that a policy names.
 Result<std::string> accessor(const pb::MethodDescriptor& method, std::string_view option, const std::string& name,
                              Want want) {
@@ -76,8 +81,29 @@ Result<std::string> accessor(const pb::MethodDescriptor& method, std::string_vie
     return bad(method, fmt::format("policy {} needs a single {} field; {}.{} is not one", option,
                                    want == Want::number ? "uint64" : "bytes", method.input_type()->full_name(), name));
   }
-  const std::string& spelled = field->lowercase_name();
-  return is_keyword(spelled) ? spelled + "_" : spelled;
+  return spelled(*field);
+}
+
+// A method's own key, else its service's. A service that is keyed has no method that forgot it.
+Status read_key(const pb::MethodDescriptor& method, MethodModel& out) {
+  const bool own = method.options().HasExtension(key);
+  const std::string name = own ? method.options().GetExtension(key) : method.service()->options().GetExtension(keyed_by);
+  if (name.empty()) return {};
+  const auto* field = method.input_type()->FindFieldByName(name);
+  if (field == nullptr) {
+    return bad(method, fmt::format("the key is field '{}', which {} does not have{}", name, method.input_type()->full_name(),
+                                   own ? "" : ": declare the method's own, or \"\" for none"));
+  }
+  const auto type = field->type();
+  const bool number = type == pb::FieldDescriptor::TYPE_UINT64 || type == pb::FieldDescriptor::TYPE_FIXED64;
+  const bool text = type == pb::FieldDescriptor::TYPE_STRING || type == pb::FieldDescriptor::TYPE_BYTES;
+  if (field->is_repeated() || (!number && !text)) {
+    return bad(method, fmt::format("a key is a single uint64, string or bytes field; {}.{} is not one",
+                                   method.input_type()->full_name(), name));
+  }
+  out.key_field = spelled(*field);
+  out.key_is_text = text;
+  return {};
 }
 
 Status read_policy(const pb::MethodDescriptor& method, const Policy& declared, MethodModel& out) {
@@ -137,6 +163,7 @@ Result<MethodModel> describe_method(const pb::MethodDescriptor& method) {
   out.priority = options.GetExtension(priority);
   if (out.priority > 255) return bad(method, "priority is above 255");
   out.idempotent = options.GetExtension(idempotent);
+  TRY(read_key(method, out));
   return out;
 }
 

@@ -35,6 +35,9 @@ struct MethodModel {
   bool command_anonymous = false;
   uint32_t priority = 0;
   bool idempotent = false;
+
+  std::string key_field;     // Empty: the method has no routing key.
+  bool key_is_text = false;  // Bytes or a string: hashed.
 };
 
 struct ServiceModel {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "base/utf8.h"
 #include "rpc/json/json.h"
 
 namespace hongyan::rpc {
@@ -175,27 +176,7 @@ class Scanner {
 }  // namespace
 
 // RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool is_utf8(std::string_view text) {
-  const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
-  while (!text.empty()) {
-    const unsigned char first = byte(0);
-    if (first < 0x80) {
-      text.remove_prefix(1);
-      continue;
-    }
-    const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || text.size() < length) return false;
-    uint32_t value = first & (0xff >> (length + 1));
-    for (size_t i = 1; i < length; ++i) {
-      if ((byte(i) & 0xc0) != 0x80) return false;
-      value = value << 6 | (byte(i) & 0x3f);
-    }
-    const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
-    if (overlong || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
+bool is_utf8(std::string_view text) { return hongyan::is_utf8(text); }
 
 Status check_json(std::string_view text) {
   if (!is_utf8(text)) return broken("not UTF-8");

@@ -26,6 +26,7 @@ bool takes(const Candidate& candidate, uint64_t key, size_t index) {
 
 Result<Balance> parse_balance(std::string_view name) {
   if (name == "hash") return Balance::hash;
+  if (name == "owner") return Balance::owner;
   if (name == "round_robin") return Balance::round_robin;
   if (name == "weighted") return Balance::weighted;
   if (name == "least_latency") return Balance::least_latency;
@@ -35,6 +36,7 @@ Result<Balance> parse_balance(std::string_view name) {
 std::unique_ptr<Balancer> make_balancer(Balance balance, std::span<const Instance> instances) {
   switch (balance) {
     case Balance::hash: return std::make_unique<HashRing>(instances);
+    case Balance::owner: return std::make_unique<HashRing>(instances, HashRing::Load::any);
     case Balance::round_robin: return std::make_unique<RoundRobin>();
     case Balance::weighted: return std::make_unique<Weighted>();
     case Balance::least_latency: return std::make_unique<LeastLatency>();
@@ -42,7 +44,7 @@ std::unique_ptr<Balancer> make_balancer(Balance balance, std::span<const Instanc
   return std::make_unique<RoundRobin>();
 }
 
-HashRing::HashRing(std::span<const Instance> instances) {
+HashRing::HashRing(std::span<const Instance> instances, Load load) : load_(load) {
   uint64_t weights = 0;
   for (const Instance& instance : instances) weights += instance.weight;
   if (weights == 0) return;
@@ -77,6 +79,7 @@ size_t HashRing::pick(uint64_t key, std::span<const Candidate> candidates, Rando
     const size_t i = points_[(start + step) % points_.size()].instance;
     const Candidate& candidate = candidates[i];
     if (!candidate.usable) continue;
+    if (load_ == Load::any) return i;
     const double bound = std::ceil(k_load_max * in_flight * candidate.weight / weights);
     if (candidate.in_flight >= bound) continue;
     if (takes(candidate, key, i)) return i;

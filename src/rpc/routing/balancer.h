@@ -32,22 +32,26 @@ class Balancer {
   virtual size_t pick(uint64_t key, std::span<const Candidate> candidates, Random& random) = 0;
 };
 
-enum class Balance { hash, round_robin, weighted, least_latency };
-// "hash", "round_robin", "weighted", "least_latency".
+enum class Balance { hash, owner, round_robin, weighted, least_latency };
+// "hash", "owner", "round_robin", "weighted", "least_latency".
 Result<Balance> parse_balance(std::string_view name);
 std::unique_ptr<Balancer> make_balancer(Balance balance, std::span<const Instance> instances);
 
 // Consistent hash with bounded load (Mirrokni, Thorup, Zadimoghaddam 2018): a key stays with its
 // instance while the set changes around it, unless that instance carries more than 1.25 times its
 // part of what is in flight; then the next one on the ring takes it. Key 0 goes anywhere.
+// With Load::any a key stays where it is however busy or new its instance is: for services whose
+// answer depends on who is asked (presence keeps in memory who is where).
 class HashRing : public Balancer {
  public:
+  // Whether an instance that has its part already is passed over.
+  enum class Load { bounded, any };
   // Sorted array and binary search; 100..160 points an instance spread keys within some 10 %.
   static constexpr uint32_t k_points = 128;
   static constexpr uint64_t k_points_max = 1 << 20;  // 16 MiB; heavier sets get fewer points.
   static constexpr double k_load_max = 1.25;
 
-  explicit HashRing(std::span<const Instance> instances);
+  explicit HashRing(std::span<const Instance> instances, Load load = Load::bounded);
   size_t pick(uint64_t key, std::span<const Candidate> candidates, Random& random) override;
 
  private:
@@ -55,6 +59,7 @@ class HashRing : public Balancer {
     uint64_t hash;
     uint32_t instance;
   };
+  const Load load_;
   std::vector<Point> points_;
 };
 

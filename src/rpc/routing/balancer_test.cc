@@ -55,6 +55,26 @@ TEST(HashRing, only_the_keys_of_an_instance_that_leaves_move) {
   EXPECT_GT(moved, 600);
 }
 
+TEST(HashRing, an_owner_keeps_its_keys_however_busy_or_new_it_is) {
+  const auto instances = some(3);
+  HashRing bounded(instances);
+  HashRing owner(instances, HashRing::Load::any);
+  Random random(1);
+  int moved = 0;
+  for (uint64_t key = 1; key <= 100; ++key) {
+    auto candidates = usable(3);
+    const size_t own = owner.pick(key, candidates, random);
+    EXPECT_EQ(bounded.pick(key, candidates, random), own);
+    candidates[own].in_flight = 100;
+    candidates[own].share = 0.1;
+    EXPECT_EQ(owner.pick(key, candidates, random), own);
+    moved += bounded.pick(key, candidates, random) != own;
+    candidates[own].usable = false;
+    EXPECT_NE(owner.pick(key, candidates, random), own);
+  }
+  EXPECT_EQ(moved, 100);
+}
+
 TEST(HashRing, an_unusable_instances_keys_spread_over_the_others) {
   HashRing ring(some(10));
   auto candidates = usable(10);

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <set>
 
 #include "rpc/routing/testing/fake_instances.h"
 #include "rpc/server.h"
@@ -83,6 +84,57 @@ TEST(Channels, are_made_from_settings_and_follow_their_file) {
     Call call = env.call();
     one.close(call);
     two.close(call);
+  });
+}
+
+TEST(Channels, a_mask_in_a_file_is_followed_and_a_broken_one_is_not_taken) {
+  runtime::TestEnv env;
+  const auto write = [&](const std::string& text) {
+    auto file = env.disk().open("/mask", runtime::OpenMode::create).value();
+    ASSERT_TRUE(file->append(text).ok());
+  };
+  write("b\n");
+  runtime::run_in_coroutine(env, [&] {
+    Channels channels(env);
+    const auto config = config_with("rpc.masked_zones = 'file:///mask'");
+    ASSERT_TRUE(channels.start(config, {"inbox"}).ok());
+    using Zones = std::set<std::string>;
+    EXPECT_EQ(channels.masked_zones(), Zones{"b"});
+    const auto later = [&] {
+      Call pause = env.call();
+      (void)runtime::sleep(pause, 3s);
+      return channels.masked_zones();
+    };
+    write("a, c\n");
+    EXPECT_EQ(later(), (Zones{"a", "c"}));
+    write("a=b\n");
+    EXPECT_EQ(later(), (Zones{"a", "c"}));
+    write("");
+    EXPECT_EQ(later(), Zones{});
+    channels.close();
+    Channels others(env);
+    EXPECT_FALSE(others.start(config_with("rpc.masked_zones = 'file:///nowhere'"), {"inbox"}).ok());
+  });
+}
+
+TEST(Channels, targets_stand_where_a_process_says) {
+  runtime::TestEnv env;
+  runtime::Config config;
+  declare_zones(config);
+  declare_channel_options(config, "inbox", {.balance = Balance::owner, .call_ms = 7});
+  config.declare("services.inbox", "list://127.0.0.1:7001", "");
+  ASSERT_TRUE(config.load({}).ok());
+  EXPECT_EQ(config.text("rpc.inbox.balance"), "owner");
+  runtime::run_in_coroutine(env, [&] {
+    Channels channels(env, {.target_key = [](const std::string& name) { return "services." + name; }});
+    EXPECT_FALSE(channels.has("inbox"));
+    ASSERT_TRUE(channels.add(config, "inbox").ok());
+    EXPECT_TRUE(channels.has("inbox"));
+    ASSERT_TRUE(channels.start(config).ok());
+    Call pause = env.call();
+    (void)runtime::sleep(pause, 10ms);
+    EXPECT_EQ(channels.snapshot().at(0).instances.at(0).instance.address, "127.0.0.1:7001");
+    channels.close();
   });
 }
 

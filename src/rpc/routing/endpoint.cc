@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/hash.h"
+#include "runtime/log/log.h"
 
 namespace hongyan::rpc {
 
@@ -88,7 +89,10 @@ bool Endpoint::ask() {
   const Empty request;
   Empty response;
   const Status status = link_->call(call, method, request, response);
-  if (is_no_answer(status.code())) return false;
+  if (is_no_answer(status.code())) {
+    why_ = status;
+    return false;
+  }
   answered_at_ = env_.now();
   return true;
 }
@@ -107,6 +111,7 @@ void Endpoint::keep() {
     asked_at_ = now;
     if (ask()) {
       pause = {};
+      told_ = false;
       if (!std::exchange(reachable_, true)) {
         reachable_since_ = env_.now();
         changed_();
@@ -114,6 +119,9 @@ void Endpoint::keep() {
       continue;
     }
     if (std::exchange(reachable_, false)) slowly_ = true;  // It has perhaps lost its caches.
+    if (why_.code() != Code::cancelled && why_.code() != Code::closed && !std::exchange(told_, true)) {
+      env_.log().info("rpc: {} can't be reached: {}", address_, why_.detail());
+    }
     pause = std::clamp(pause * 2, k_pause_min, k_pause_max);
     const auto half = static_cast<uint64_t>(pause.count() / 2);
     const Time until = after(env_.now(), Duration(half + env_.random_u64() % (half + 1)));

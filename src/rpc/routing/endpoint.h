@@ -93,6 +93,8 @@ class Endpoint {
   bool doubted_ = false;  // A call failed for want of a connection: ask.
   bool slowly_ = false;
   bool closed_ = false;
+  bool told_ = false;  // Of this time that it can't be reached.
+  Status why_;
   runtime::Time reachable_since_{};
   runtime::Time leaves_at_ = runtime::k_never;
   runtime::Time answered_at_{};

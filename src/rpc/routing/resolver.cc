@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/coro/sync.h"
+#include "runtime/env/files.h"
 
 namespace hongyan::rpc {
 
@@ -12,22 +13,15 @@ Status ListResolver::changed(Call& call) {
   return never.wait(call.deadline);
 }
 
-Result<std::string> FileResolver::read() {
-  Result<std::string> text = Status(Code::internal, "not read");
-  env_.pool().run([&] {
-    auto file = env_.disk().open(path_, runtime::OpenMode::read);
-    if (!file.ok()) {
-      text = file.status();
-      return;
-    }
-    // One byte more than allowed, so that too much is seen.
-    text = (*file)->read_at(0, k_instances_text_bytes_max + 1);
-  });
+Result<std::string> read_text(Call& call, Env& env, const std::string& path, size_t bytes_max) {
+  const auto file = TRY(env.files().open(call, path, runtime::OpenMode::read));
+  std::string text = TRY(file->read_at(call, 0, bytes_max + 1));  // One byte more than allowed, so that too much is seen.
+  if (text.size() > bytes_max) return Status(Code::too_large, path + " is too large");
   return text;
 }
 
-Result<std::vector<Instance>> FileResolver::resolve(Call&) {
-  seen_ = TRY(read());
+Result<std::vector<Instance>> FileResolver::resolve(Call& call) {
+  seen_ = TRY(read_text(call, env_, path_, k_instances_text_bytes_max));
   auto instances = parse_instances(seen_);
   if (!instances.ok()) return Status(instances.code(), path_ + ": " + instances.status().detail());
   return instances;
@@ -36,7 +30,7 @@ Result<std::vector<Instance>> FileResolver::resolve(Call&) {
 Status FileResolver::changed(Call& call) {
   for (;;) {
     TRY(runtime::sleep(call, k_period));
-    const auto text = read();
+    const auto text = read_text(call, env_, path_, k_instances_text_bytes_max);
     // A file that is gone is no news; one that could not be read before may be readable now.
     if (text.ok() && *text != seen_) return {};
   }
@@ -48,8 +42,7 @@ Result<std::vector<Instance>> DnsResolver::resolve(Call&) {
   std::string list;
   std::vector<std::string> addresses = TRY(std::move(hosts));
   std::ranges::sort(addresses);
-  const auto same = std::ranges::unique(addresses);
-  addresses.erase(same.begin(), same.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   if (addresses.size() > k_addresses_max) {
     return Status(Code::too_large, host_ + " has more than 256 addresses");
   }

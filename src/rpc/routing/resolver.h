@@ -31,6 +31,9 @@ class Resolver {
 // brackets: "10.0.0.1", "fd00::1". Blocks its thread: called in the pool.
 using HostLookup = std::function<Result<std::vector<std::string>>(const std::string& host)>;
 
+// The whole file; Code::too_large beyond `bytes_max`.
+Result<std::string> read_text(Call& call, Env& env, const std::string& path, size_t bytes_max);
+
 class ListResolver : public Resolver {
  public:
   explicit ListResolver(std::vector<Instance> instances) : instances_(std::move(instances)) {}
@@ -50,7 +53,6 @@ class FileResolver : public Resolver {
   Status changed(Call& call) override;
 
  private:
-  Result<std::string> read();
   Env& env_;
   const std::string path_;
   std::string seen_;  // What resolve() read last.

@@ -152,7 +152,7 @@ void RoutedChannel::apply(std::vector<Instance> instances) {
 RoutedChannel::EndpointPtr RoutedChannel::endpoint_for(const std::string& address) {
   auto link = options_.make_link
                   ? options_.make_link(address)
-                  : make_tcp_link(env_, address, {.connect_time = options_.endpoint.connect_time});
+                  : make_tcp_link(env_, address, {.connect_time = options_.endpoint.connect_time, .tls = options_.tls});
   auto endpoint = std::make_shared<Endpoint>(env_, options_.endpoint, address, std::move(link),
                                              [this] { reachable_.wake_all(); });
   if (lists_ > 0) endpoint->start_slowly();
@@ -185,7 +185,17 @@ RoutedChannel::EndpointPtr RoutedChannel::pick(Errand& errand) {
   counts_.panics.add(choice.panic);
   counts_.spills.add(choice.spilled);
   errand.tried.push_back(endpoints_[choice.instance]);
+  ++errand.attempts;
   return errand.tried.back();
+}
+
+// Who answered that it is too busy is left alone; who lost the connection may have a new process by
+// now, and a service of one instance has nobody else.
+RoutedChannel::EndpointPtr RoutedChannel::pick_again(Errand& errand, Code code) {
+  if (EndpointPtr other = pick(errand)) return other;
+  if (code == Code::overloaded || code == Code::deadline) return nullptr;
+  errand.tried.clear();
+  return pick(errand);
 }
 
 // No instance of the list is for it, however healthy.
@@ -316,7 +326,7 @@ Status RoutedChannel::run(Errand& errand) {
     const Method& method = errand.method;
     const Duration late = options_.backup_after > Duration{} ? options_.backup_after : method.late;
     const bool backed = options_.backup && method.idempotent && late > Duration{} &&
-                        errand.tried.size() == 1 && attempts_max > 1 && endpoints_.size() > 1;
+                        errand.attempts == 1 && attempts_max > 1 && endpoints_.size() > 1;
     Status status;
     if (backed) {
       const Duration wait = std::max(late, options_.backup_min);
@@ -325,7 +335,7 @@ Status RoutedChannel::run(Errand& errand) {
       const bool alone = false;
       status = attempt(errand, *endpoint, errand.response, alone);
     }
-    if (status.ok() || errand.tried.size() >= attempts_max || !may_repeat(errand, status.code())) {
+    if (status.ok() || errand.attempts >= attempts_max || !may_repeat(errand, status.code())) {
       return status;
     }
     pause = std::clamp(pause * 2, options_.backoff_min, options_.backoff_max);
@@ -336,7 +346,7 @@ Status RoutedChannel::run(Errand& errand) {
       return status;
     }
     const bool slept = runtime::sleep(errand.call, wait).ok();
-    endpoint = slept && !closed_ ? pick(errand) : nullptr;
+    endpoint = slept && !closed_ ? pick_again(errand, status.code()) : nullptr;
     if (endpoint == nullptr) {
       budget_.give_back();
       return status;
@@ -356,7 +366,9 @@ Status RoutedChannel::call(Call& call, const MethodInfo& method, const Message& 
                 .method = method_of(method),
                 .request = request,
                 .response = response,
-                .question = {.key = call.routing_key}};
+                .question = {}};
+  if (method.routing_key != nullptr) errand.call.routing_key = method.routing_key(request);
+  errand.question.key = errand.call.routing_key;
   if (options_.client_version)
     errand.question.client_version = options_.client_version(call, request);
   Status status = run(errand);

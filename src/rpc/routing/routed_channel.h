@@ -7,7 +7,8 @@
 // - Retries go to another instance, after a pause that doubles, with jitter: after
 // Code::unavailable
 //   and Code::overloaded for every method, after Code::unknown_outcome, Code::closed and an attempt
-//   that ran out of `attempt_time` only for methods declared idempotent.
+//   that ran out of `attempt_time` only for methods declared idempotent. Where there is no other
+//   instance, one whose connection was lost is tried again itself.
 // - A backup request of an idempotent method goes to another instance when the first has not
 //   answered within the method's 95th percentile; the first answer counts, the other is given up.
 // - Retries and backups together are at most `extra_calls` of the calls, plus `extra_burst` once:
@@ -61,6 +62,7 @@ struct RoutedChannelOptions {
   // Of the client whose request the call serves; null: instances with versions get no calls.
   std::function<uint64_t(const Call&, const Message&)> client_version = nullptr;
   MakeLink make_link = nullptr;  // Null: TcpChannel.
+  std::shared_ptr<runtime::TlsClient> tls = nullptr;  // Of TcpChannels; null: plain.
 };
 
 // For pages and tests.
@@ -137,7 +139,8 @@ class RoutedChannel : public Channel {
     const Message& request;
     Message& response;
     Question question;
-    std::vector<EndpointPtr> tried = {};
+    std::vector<EndpointPtr> tried = {};  // Not to be chosen again.
+    size_t attempts = 0;
   };
 
   void resolve_loop();
@@ -151,6 +154,7 @@ class RoutedChannel : public Channel {
   Status attempt(Errand& errand, Endpoint& endpoint, Message& response, const bool& overtaken);
   Status attempt_with_backup(Errand& errand, EndpointPtr first, runtime::Duration wait);
   bool may_repeat(const Errand& errand, Code code) const;
+  EndpointPtr pick_again(Errand& errand, Code code);
   const std::set<std::string>& masked() const {
     return options_.mask == nullptr ? no_zones_ : options_.mask->zones;
   }

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "rpc/routing/testing/fake_instances.h"
 
@@ -160,6 +161,31 @@ TEST_F(RoutedChannelTest, no_idempotent_call_fails_and_no_other_is_repeated_when
     EXPECT_GT(once[Code::unknown_outcome], 0);
     EXPECT_LT(once[Code::unknown_outcome], 60);
     EXPECT_GT(counter("retries"), 0);
+  });
+}
+
+TEST_F(RoutedChannelTest, who_is_alone_is_asked_again_when_its_process_dies) {
+  list({{.address = k_a}});
+  instances_[k_a].latency = 50ms;
+  run([&](RoutedChannel& channel) {
+    Call ready = env_.call();
+    ASSERT_TRUE(channel.wait_reachable(ready).ok());
+    for (const bool idempotent : {true, false}) {
+      Nursery nursery(env_.scheduler());
+      nursery.spawn("dies", [&] {
+        pause(20ms);
+        instances_.kill(k_a);
+        pause(1ms);
+        instances_.start(k_a);  // Another process at the same address.
+      });
+      EXPECT_EQ(call(channel, idempotent).code(), idempotent ? Code::ok : Code::unknown_outcome);
+      Call for_ever;
+      EXPECT_TRUE(nursery.join(for_ever).ok());
+    }
+    instances_[k_a].answer = Code::overloaded;  // Asking again would make it worse.
+    const int before = instances_[k_a].handled;
+    EXPECT_EQ(call(channel).code(), Code::overloaded);
+    EXPECT_EQ(instances_[k_a].handled, before + 1);
   });
 }
 
@@ -409,6 +435,35 @@ TEST_F(RoutedChannelTest, keys_stay_with_their_instance) {
       for (int i = 0; i < 5; ++i) ASSERT_TRUE(call(channel, true, key).ok());
       EXPECT_EQ(answered_.size(), 1u) << key;
     }
+  });
+}
+
+TEST_F(RoutedChannelTest, a_methods_own_key_goes_before_the_callers_and_travels) {
+  options_.balance = Balance::owner;
+  run([&](RoutedChannel& channel) {
+    Call ready = env_.call();
+    ASSERT_TRUE(channel.wait_reachable(ready).ok());
+    pause(10ms);
+    MethodInfo keyed = repeatable_;
+    keyed.routing_key = [](const Message& request) -> uint64_t {
+      return std::stoull(static_cast<const StringValue&>(request).value());
+    };
+    const auto who = [&](const MethodInfo& method, uint64_t caller_key, const char* text) {
+      Call call = env_.call();
+      call.routing_key = caller_key;
+      StringValue request, response;
+      request.set_value(text);
+      EXPECT_TRUE(channel.call(call, method, request, response).ok());
+      EXPECT_EQ(call.routing_key, caller_key);
+      return response.value();
+    };
+    std::set<std::string> owners;
+    for (uint64_t key = 1; key <= 30; ++key) {
+      const std::string owner = who(repeatable_, key, "");
+      owners.insert(owner);
+      EXPECT_EQ(who(keyed, key % 3 + 1, std::to_string(key).c_str()), owner) << key;
+    }
+    EXPECT_EQ(owners.size(), 3u);
   });
 }
 

@@ -26,6 +26,7 @@ double place_of(uint64_t key, Random& random) {
 Router::Router(std::vector<Instance> instances, Balance balance, std::string own_zone)
     : instances_(std::move(instances)),
       own_zone_(std::move(own_zone)),
+      passes_full_over_(balance != Balance::owner),
       balancer_(make_balancer(balance, instances_)) {
   for (const Instance& instance : instances_) {
     any_segments_ |= !instance.segments.empty();
@@ -119,7 +120,7 @@ Choice Router::pick(const Question& question, std::span<const Health> health,
                  .latency_us = health[i].latency_us};
     any_not_full |= candidate.usable && !health[i].full;
   }
-  if (any_not_full) {
+  if (any_not_full && passes_full_over_) {
     for (size_t i = 0; i < instances_.size(); ++i) candidates_[i].usable &= !health[i].full;
   }
   choice.instance = balancer_->pick(question.key, candidates_, random);

@@ -12,7 +12,8 @@
 //    be reached gets nothing in either case.
 // 4. Own zone first. While it has 1/1.4 of its instances healthy and not full it takes all calls;
 //    below, the rest spills over to the others in proportion.
-// 5. The balancer chooses among what remains.
+// 5. The balancer chooses among what remains: among those that are full only when all are, or when
+//    the key alone decides (Balance::owner).
 #pragma once
 
 #include <memory>
@@ -74,6 +75,7 @@ class Router {
   const std::string own_zone_;
   bool any_segments_ = false;
   bool any_versions_ = false;
+  const bool passes_full_over_;  // Not where the key alone decides.
   std::unique_ptr<Balancer> balancer_;
   std::vector<bool> eligible_;  // Reused: a pick allocates nothing.
   std::vector<Candidate> candidates_;

@@ -35,6 +35,18 @@ class RouterTest : public ::testing::Test {
   Random random_{1};
 };
 
+TEST_F(RouterTest, a_full_instance_is_passed_over_but_not_as_an_owner) {
+  for (const Balance balance : {Balance::hash, Balance::owner}) {
+    Router router(two_zones(), balance, "");
+    auto health = healthy(8);
+    const size_t own = router.pick({.key = 7}, health, {}, random_).instance;
+    health[own].full = true;
+    EXPECT_EQ(router.pick({.key = 7}, health, {}, random_).instance == own, balance == Balance::owner);
+    health[own].reachable = false;
+    EXPECT_NE(router.pick({.key = 7}, health, {}, random_).instance, own);
+  }
+}
+
 TEST_F(RouterTest, the_own_zone_takes_all_while_it_is_well) {
   Router router(two_zones(), Balance::round_robin, "a");
   auto health = healthy(8);

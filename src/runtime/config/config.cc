@@ -10,6 +10,7 @@
 #include <toml++/toml.h>
 
 #include "base/check.h"
+#include "base/utf8.h"
 
 namespace hongyan::runtime {
 namespace {
@@ -204,6 +205,9 @@ class ConfigLoader {
   void set(const std::string& where, const std::string& key, Config::Setting& setting,
            const std::optional<Config::Value>& value) {
     if (!value) return mistake(where, fmt::format("{} must be {}", key, type_of(setting.value)));
+    // A file could not say it, so describe() could not either.
+    if (const auto* text = std::get_if<std::string>(&*value); text != nullptr && !is_utf8(*text))
+      return mistake(where, key + " is not UTF-8");
     if (const std::string wrong = outside_limits(setting, *value); !wrong.empty()) {
       return mistake(where, key + " " + wrong);
     }

@@ -115,6 +115,11 @@ TEST(Config, broken_and_huge_files_are_refused) {
   EXPECT_THAT(mistake_in_file(std::string(100'000, '[')), HasSubstr("h.toml:1: "));
 }
 
+TEST(Config, a_text_that_no_file_could_hold_is_refused) {
+  EXPECT_EQ(mistake_in({.environment = {{"HONGYAN_WEB_ADDRESS", "a\xff"}}}),
+            "environment HONGYAN_WEB_ADDRESS: web.address is not UTF-8");
+}
+
 TEST(Config, its_description_can_be_loaded_again) {
   Config config = declared();
   ASSERT_TRUE(config

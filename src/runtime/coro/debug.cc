@@ -13,7 +13,7 @@ __attribute__((used, visibility("default"))) HongyanCoroDebug hongyan_coro_debug
 namespace hongyan::runtime {
 namespace {
 
-constexpr uint32_t k_version = 1;
+constexpr uint32_t k_version = 2;
 std::mutex registry_mutex;
 
 int32_t offset(const void* object, const void* member) {
@@ -41,10 +41,11 @@ struct DebugAccess {
     debug.coroutine_name = offset(start, &one->name_start);
     debug.coroutine_state = offset(start, &one->state);
     debug.coroutine_context = offset(start, &one->context);
-    debug.coroutine_stack = offset(start, &one->stack);
-    debug.coroutine_saved = offset(start, &one->saved);
-    debug.coroutine_waits_in = offset(start, &one->waits_in);
+    debug.coroutine_stack = offset(start, &one->stack_low);
+    debug.coroutine_saved = offset(start, &one->life.saved);
+    debug.coroutine_waits_in = offset(start, &one->life.waits_in);
     debug.coroutine_domain = offset(start, &one->domain);
+    debug.context_frame = k_context_frame;
   }
 };
 
@@ -73,11 +74,11 @@ FaultPlace debug_find(const void* address) {
   for (Scheduler* each = DebugAccess::first(); each != nullptr; each = DebugAccess::next(*each)) {
     DebugAccess::impl(*each).everyone.each([&](Link<EveryoneTag>& link) {
       const Coroutine* coroutine = coroutine_of(&link);
-      const Stack& stack = coroutine->stack;
-      if (stack.low == nullptr) return;
+      if (!coroutine->started()) return;
+      const Stack stack = coroutine->stack();
       const bool below = address < stack.low && address >= stack.low - k_guard_bytes;
       if (below) found = {.coroutine = coroutine, .parked = false};
-      if (coroutine->saved != nullptr && stack.contains(address)) {
+      if (coroutine->parked() && stack.contains(address)) {
         found = {.coroutine = coroutine, .parked = true};
       }
     });

@@ -36,7 +36,7 @@ TEST(Debug, a_debugger_finds_every_coroutine_and_its_name) {
     (void)scheduler.park(scheduler.now() + 1s);
     debugger_stops_here();
     ASSERT_EQ(hongyan_coro_debug.first_scheduler, &scheduler);
-    ASSERT_EQ(hongyan_coro_debug.version, 1u);
+    ASSERT_EQ(hongyan_coro_debug.version, 2u);
     const char* name = nullptr;
     std::memcpy(&name,
                 reinterpret_cast<const char*>(scheduler.running()) +
@@ -52,7 +52,7 @@ TEST(Debug, the_page_below_a_stack_is_known_to_be_its_guard) {
   ManualPoller poller;
   Scheduler scheduler(poller);
   scheduler.spawn("x", [&] {
-    const Stack& stack = scheduler.running()->stack;
+    const Stack stack = scheduler.running()->stack();
     EXPECT_EQ(debug_find(stack.low - 1).coroutine, scheduler.running());
     EXPECT_EQ(debug_find(stack.low).coroutine, nullptr);
     EXPECT_EQ(debug_find(stack.low - 5000).coroutine, nullptr);

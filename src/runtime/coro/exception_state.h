@@ -4,8 +4,7 @@
 #include <cxxabi.h>
 
 #include <cerrno>
-
-#include "runtime/coro/switch.h"
+#include <cstdint>
 
 namespace hongyan::runtime {
 
@@ -27,15 +26,9 @@ inline void find_thread_state() {
   thread_state.error_number = &errno;
 }
 
-inline void swap_thread_state(Fiber& from, const Fiber& to) {
-  ExceptionState* const state = thread_state.exceptions;
-  int* const error_number = thread_state.error_number;
-  from.caught_exceptions = state->caught;
-  from.uncaught_exceptions = state->uncaught;
-  state->caught = to.caught_exceptions;
-  state->uncaught = to.uncaught_exceptions;
-  from.error_number = *error_number;
-  *error_number = to.error_number;
+inline bool exceptions_under_way() {
+  const ExceptionState& state = *thread_state.exceptions;
+  return (reinterpret_cast<uintptr_t>(state.caught) | state.uncaught) != 0;
 }
 
 }  // namespace hongyan::runtime

@@ -61,7 +61,7 @@ void on_fault(int number, siginfo_t* info, void*) {
            << "\" was touched while it was parked: its MayPark is wrong\n";
     } else {
       line << "hongyan: coroutine \"" << place.coroutine->name() << "\" overflowed its stack of "
-           << place.coroutine->stack.bytes / 1024 << " KiB\n";
+           << place.coroutine->stack_bytes / 1024 << " KiB\n";
     }
     line.print();
   }

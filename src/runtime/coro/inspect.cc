@@ -17,8 +17,8 @@ class StackReader {
  public:
   explicit StackReader(const Coroutine& coroutine)
       : low_(static_cast<const char*>(coroutine.context)),
-        high_(coroutine.stack.low + coroutine.stack.bytes),
-        content_(coroutine.saved != nullptr ? coroutine.saved : low_) {}
+        high_(coroutine.stack_low + coroutine.stack_bytes),
+        content_(coroutine.parked() ? coroutine.life.saved : low_) {}
   // Two words at `address`; false: they are not in there.
   bool read(const void* address, const void* (&words)[2]) const {
     const char* at = static_cast<const char*>(address);
@@ -56,25 +56,25 @@ std::vector<const void*> frames_of(const Coroutine& coroutine) {
 
 void Scheduler::each(const std::function<void(const CoroutineInfo&)>& visit,
                      bool with_frames) const {
+  impl_->bury_ended();
   impl_->everyone.each([&](Link<EveryoneTag>& link) {
     const Coroutine& coroutine = *coroutine_of(&link);
     CoroutineInfo info;
     info.name = coroutine.name();
     info.domain = coroutine.domain;
-    info.running = coroutine.state == Coroutine::State::running;
+    info.running = &coroutine == running_ || coroutine.state == Coroutine::State::running;
     info.waiting = coroutine.state == Coroutine::State::waiting;
     info.cancelled = coroutine.cancelled;
-    info.parked = coroutine.saved != nullptr;
+    info.parked = coroutine.parked();
     if (info.waiting) {
-      info.waits_in = coroutine.waits_in;
-      info.waits_since = coroutine.waits_since;
+      info.waits_in = coroutine.life.waits_in;
+      info.waits_since = coroutine.life.waits_since;
       if (coroutine.set()) info.deadline = coroutine.deadline();
     }
-    if (coroutine.stack.low != nullptr) {
-      info.stack_bytes = coroutine.stack.bytes;
+    if (coroutine.started()) {
+      info.stack_bytes = coroutine.stack_bytes;
       if (!info.running) {
-        info.stack_used = static_cast<size_t>(coroutine.stack.low + coroutine.stack.bytes -
-                                              static_cast<const char*>(coroutine.context));
+        info.stack_used = coroutine.stack_used();
         if (with_frames) info.frames = frames_of(coroutine);
       }
     }
@@ -105,6 +105,7 @@ std::string Scheduler::dump(bool with_frames) const {
 }
 
 SchedulerStats Scheduler::stats() const {
+  impl_->bury_ended();
   SchedulerStats stats;
   stats.live = impl_->live;
   impl_->run_queue.each([&stats](const auto&) { ++stats.ready; });

@@ -8,7 +8,7 @@
 namespace hongyan::runtime {
 
 // Of coroutines:
-struct QueueTag;     // In the run queue, or in a WaitList: nobody is in both.
+struct QueueTag;     // In a WaitList.
 struct EveryoneTag;  // Among all coroutines of the scheduler, in order of birth.
 struct IdleTag;      // Among those that may be parked, in the order they began to wait.
 struct ChildTag;     // Among the children of a Nursery, in order of birth.

@@ -5,11 +5,11 @@
 
 namespace hongyan::runtime {
 
-LocalValue*& running_locals() { return Scheduler::current().running()->locals; }
+LocalValue*& running_locals() { return Scheduler::current().running()->life.locals; }
 
 void end_locals(Coroutine& coroutine) {
-  while (LocalValue* value = coroutine.locals) {
-    coroutine.locals = value->next;
+  while (LocalValue* value = coroutine.life.locals) {
+    coroutine.life.locals = value->next;
     value->destroy(value);
   }
 }

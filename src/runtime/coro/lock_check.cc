@@ -4,6 +4,9 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <time.h>
+
+#include <cerrno>
 
 namespace hongyan::runtime {
 namespace {
@@ -21,10 +24,16 @@ Function* real(Function*& known, const char* name) {
   return function;
 }
 
-using OnMutex = int(pthread_mutex_t*);
-OnMutex* lock_known = nullptr;
-OnMutex* try_lock_known = nullptr;
-OnMutex* unlock_known = nullptr;
+// How a call that may have taken a lock ended; EOWNERDEAD: it has, from a thread that died with it.
+int taken(int result) {
+  if (result == 0 || result == EOWNERDEAD) ++held;
+  return result;
+}
+
+int given_back(int result) {
+  if (result == 0) --held;
+  return result;
+}
 
 }  // namespace
 
@@ -32,29 +41,37 @@ int os_mutexes_held() { return held; }
 
 }  // namespace hongyan::runtime
 
-// The program's own definitions come before the C library's, for shared libraries too.
+// The program's own definitions come before the C library's, for shared libraries too. `count` is
+// what the result means.
+#define COUNTED(count, name, parameters, arguments) \
+  int name parameters {                             \
+    using namespace hongyan::runtime;               \
+    static int(*known) parameters = nullptr;        \
+    return count(real(known, #name) arguments);     \
+  }
+
 extern "C" {
 
-int pthread_mutex_lock(pthread_mutex_t* mutex) {
-  using namespace hongyan::runtime;
-  const int result = real(lock_known, "pthread_mutex_lock")(mutex);
-  if (result == 0) ++held;
-  return result;
-}
+COUNTED(taken, pthread_mutex_lock, (pthread_mutex_t * lock), (lock))
+COUNTED(taken, pthread_mutex_trylock, (pthread_mutex_t * lock), (lock))
+COUNTED(taken, pthread_mutex_timedlock, (pthread_mutex_t * lock, const timespec* end), (lock, end))
+COUNTED(taken, pthread_mutex_clocklock,
+        (pthread_mutex_t * lock, clockid_t clock, const timespec* end), (lock, clock, end))
+COUNTED(given_back, pthread_mutex_unlock, (pthread_mutex_t * lock), (lock))
 
-int pthread_mutex_trylock(pthread_mutex_t* mutex) {
-  using namespace hongyan::runtime;
-  const int result = real(try_lock_known, "pthread_mutex_trylock")(mutex);
-  if (result == 0) ++held;
-  return result;
-}
-
-int pthread_mutex_unlock(pthread_mutex_t* mutex) {
-  using namespace hongyan::runtime;
-  const int result = real(unlock_known, "pthread_mutex_unlock")(mutex);
-  if (result == 0) --held;
-  return result;
-}
+COUNTED(taken, pthread_rwlock_rdlock, (pthread_rwlock_t * lock), (lock))
+COUNTED(taken, pthread_rwlock_tryrdlock, (pthread_rwlock_t * lock), (lock))
+COUNTED(taken, pthread_rwlock_timedrdlock, (pthread_rwlock_t * lock, const timespec* end),
+        (lock, end))
+COUNTED(taken, pthread_rwlock_clockrdlock,
+        (pthread_rwlock_t * lock, clockid_t clock, const timespec* end), (lock, clock, end))
+COUNTED(taken, pthread_rwlock_wrlock, (pthread_rwlock_t * lock), (lock))
+COUNTED(taken, pthread_rwlock_trywrlock, (pthread_rwlock_t * lock), (lock))
+COUNTED(taken, pthread_rwlock_timedwrlock, (pthread_rwlock_t * lock, const timespec* end),
+        (lock, end))
+COUNTED(taken, pthread_rwlock_clockwrlock,
+        (pthread_rwlock_t * lock, clockid_t clock, const timespec* end), (lock, clock, end))
+COUNTED(given_back, pthread_rwlock_unlock, (pthread_rwlock_t * lock), (lock))
 
 }  // extern "C"
 

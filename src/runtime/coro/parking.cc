@@ -23,22 +23,24 @@ void Scheduler::set_parking([[maybe_unused]] Duration idle) {
 
 MayPark::MayPark()
     : coroutine_(Scheduler::current().running()),
-      before_(std::exchange(coroutine_->may_park, true)) {}
+      before_(coroutine_->may_park) {
+  coroutine_->may_park = true;
+}
 
 MayPark::~MayPark() { coroutine_->may_park = before_; }
 
 void Scheduler::Impl::begin_idle(Coroutine* coroutine, const void* in) {
   if (park_after == Duration::max()) return;
-  if (coroutine->stack.contains(in)) return;  // Others know an address of this stack.
-  idle.push_back(*coroutine);
+  if (coroutine->stack().contains(in)) return;  // Others know an address of this stack.
+  idle.push_back(coroutine->life.idle);
 }
 
 bool Scheduler::Impl::save_idle(int most) {
   int done = 0;
   while (done < most && !idle.empty()) {
     Coroutine* coroutine = coroutine_of(idle.front());
-    if (after(coroutine->waits_since, park_after) > self.now_) break;
-    coroutine->idle_link().unlink();
+    if (after(coroutine->life.waits_since, park_after) > self.now_) break;
+    coroutine->life.idle.unlink();
     ++done;
     save_stack(coroutine);
   }
@@ -46,33 +48,30 @@ bool Scheduler::Impl::save_idle(int most) {
 }
 
 bool Scheduler::Impl::save_stack(Coroutine* coroutine) {
-  CHECK(coroutine->state == Coroutine::State::waiting && coroutine->saved == nullptr);
-  const Stack& stack = coroutine->stack;
-  const char* const end = static_cast<const char*>(coroutine->context);
-  const auto bytes = static_cast<size_t>(stack.low + stack.bytes - end);
+  CHECK(coroutine->state == Coroutine::State::waiting && !coroutine->parked());
+  const size_t bytes = coroutine->stack_used();
   if (bytes > k_saved_bytes_max) return false;
   auto* saved = static_cast<char*>(std::malloc(bytes));
   if (saved == nullptr) return false;
-  std::memcpy(saved, end, bytes);
-  pool(coroutine->stack_size).seal(stack);
-  coroutine->saved = saved;
-  coroutine->saved_bytes = static_cast<uint16_t>(bytes);
+  std::memcpy(saved, coroutine->context, bytes);
+  pool(coroutine->stack_size).seal(coroutine->stack());
+  coroutine->life.saved = saved;
+  coroutine->needs_stack = true;
   ++parked;
   parked_bytes += bytes;
   return true;
 }
 
 void Scheduler::Impl::restore_stack(Coroutine* coroutine) {
-  const Stack& stack = coroutine->stack;
-  const uint32_t bytes = coroutine->saved_bytes;
-  pool(coroutine->stack_size).unseal(stack);
-  std::memcpy(stack.low + stack.bytes - bytes, coroutine->saved, bytes);
+  pool(coroutine->stack_size).unseal(coroutine->stack());
+  std::memcpy(coroutine->context, coroutine->life.saved, coroutine->stack_used());
+  coroutine->needs_stack = false;
   discard_saved(coroutine);
 }
 
 void Scheduler::Impl::discard_saved(Coroutine* coroutine) {
-  std::free(std::exchange(coroutine->saved, nullptr));
-  parked_bytes -= coroutine->saved_bytes;
+  std::free(std::exchange(coroutine->life.saved, nullptr));
+  parked_bytes -= coroutine->stack_used();
   ++unparked;
 }
 

@@ -84,7 +84,7 @@ void Scheduler::Impl::begin() {
 Time Scheduler::Impl::wake_up_time() {
   Time limit = timers.next_time();
   if (idle.empty()) return limit;
-  const Time next_park = after(coroutine_of(idle.front())->waits_since, park_after);
+  const Time next_park = after(coroutine_of(idle.front())->life.waits_since, park_after);
   return std::min(limit, next_park);
 }
 
@@ -105,6 +105,7 @@ void Scheduler::Impl::poll(bool may_wait) {
 }
 
 bool Scheduler::Impl::clean_up() {
+  run_queue.shrink();
   if (save_idle(k_parks_at_once)) return true;
   for (const auto& pool : pools) {
     if (pool != nullptr && pool->trim(k_trims_at_once)) return true;
@@ -138,7 +139,7 @@ void Scheduler::Impl::slice() {
     while (direct_left > 0) {
       if (run_queue.empty() || stopped.load(std::memory_order_relaxed)) return;
       --direct_left;
-      resume(coroutine_of(run_queue.pop_front()));
+      resume(run_queue.pop_front());
     }
     const Time now = poller.now();
     if (now >= end) return;
@@ -156,7 +157,7 @@ void TurnNode::leave() {
 
 void Scheduler::Impl::enter(TurnRing& ring, TurnNode& node) {
   if (node.next_ != nullptr) return;
-  if (domain != 0) node.domain_ = domain;  // An event from outside finds it where it was before.
+  if (const Domain domain = running_domain(); domain != 0) node.domain_ = domain;  // An event from outside finds it where it was before.
   node.next_ = &ring;
   node.previous_ = ring.previous_;
   ring.previous_->next_ = &node;
@@ -175,10 +176,10 @@ void Scheduler::Impl::call_all(TurnRing& ring) {
   while (!now.empty()) {
     TurnNode* node = now.next_;
     node->leave();
-    domain = node->domain_;
+    loop_domain = node->domain_;
     node->run_turn();
   }
-  domain = 0;
+  loop_domain = 0;
 }
 
 void Scheduler::Impl::end_turn() { call_all(turn_ends); }
@@ -195,96 +196,116 @@ void Scheduler::Impl::unpark(Coroutine* coroutine, Code outcome) {
   CHECK(coroutine->state == Coroutine::State::waiting);
   timers.cancel(*coroutine);
   coroutine->queue_link().unlink();
-  coroutine->idle_link().unlink();
+  coroutine->life.idle.unlink();
   coroutine->outcome = static_cast<uint8_t>(outcome);
   coroutine->state = Coroutine::State::runnable;
   run_queue.push_back(*coroutine);
 }
 
-// Gives it what it needs to go on.
-inline void Scheduler::Impl::prepare(Coroutine* coroutine) {
-  if (coroutine->stack.low == nullptr) {
-    coroutine->stack = pool(coroutine->stack_size).take();
-    prepare_fiber(*coroutine, coroutine->stack, &Scheduler::coroutine_main);
-  } else if (coroutine->saved != nullptr) {
+// Its first stack, or what lived of it.
+bool Scheduler::Impl::give_stack(Coroutine* coroutine) {
+  if (coroutine->started()) {
     restore_stack(coroutine);
+    return false;
   }
-  coroutine->state = Coroutine::State::running;
-  beat(true);
+  coroutine->begin(pool(coroutine->stack_size).take(), &Scheduler::coroutine_main);
+  return true;
+}
+
+// Gives it what it needs to go on. True: it starts.
+inline __attribute__((always_inline)) bool Scheduler::Impl::prepare(Coroutine* coroutine) {
+  beat_on();
+  return coroutine->needs_stack && give_stack(coroutine);
 }
 
 // Runs it, and others that follow it directly, until one waits, yields or ends that nothing
 // follows. False: it has ended. Called by the loop or, for spawn_now(), by a coroutine, which keeps
 // its turn: then no other follows.
 bool Scheduler::Impl::resume(Coroutine* coroutine) {
-  prepare(coroutine);
   Coroutine* const outer = self.running_;
-  const Domain outer_domain = domain;
-  Fiber* const here = outer != nullptr ? static_cast<Fiber*>(outer) : &loop_fiber;
-  coroutine->resumed_by = here;
+  if (outer != nullptr) return resume_within(coroutine, outer);
+  bool starts = prepare(coroutine);
   for (;;) {
     self.running_ = coroutine;
-    domain = coroutine->domain;
-    switch_fiber_inline(*here, *coroutine);
-    bury_ended();
-    coroutine = self.running_;  // Who came back.
+    starts ? start_fiber_inline(loop_fiber, *coroutine) : switch_fiber_inline(loop_fiber, *coroutine);
+    coroutine = std::exchange(self.running_, nullptr);  // Who came back.
+    if (thread_stack_work == nullptr) return came_back(coroutine);
+    (*std::exchange(thread_stack_work, nullptr))();
+    starts = false;
+  }
+}
+
+bool Scheduler::Impl::resume_within(Coroutine* coroutine, Coroutine* outer) {
+  bool starts = prepare(coroutine);
+  const int outer_direct_left = std::exchange(direct_left, 0);
+  Fiber* const outer_back = std::exchange(back, outer);
+  outer->state = Coroutine::State::running;
+  for (;;) {
+    self.running_ = coroutine;
+    starts ? start_fiber_inline(*outer, *coroutine) : switch_fiber_inline(*outer, *coroutine);
     self.running_ = outer;
     if (thread_stack_work == nullptr) break;
-    if (outer != nullptr) {  // On, to the thread's own stack, and back.
-      switch_fiber_inline(*outer, *outer->resumed_by);
-    } else {
-      (*std::exchange(thread_stack_work, nullptr))();
-    }
+    back = outer_back;
+    switch_fiber_inline(*outer, *outer_back);  // On, to the thread's own stack, and back.
+    back = outer;
+    starts = false;
   }
-  domain = outer_domain;
-  StackPool::check(coroutine->stack);
-  if (coroutine->state != Coroutine::State::ended) return true;
-  bury(coroutine);
+  back = outer_back;
+  outer->state = Coroutine::State::runnable;
+  if (!stopped.load(std::memory_order_relaxed)) direct_left = outer_direct_left;
+  return came_back(coroutine);
+}
+
+bool Scheduler::Impl::came_back(Coroutine* coroutine) {
+  check_stack(*coroutine);
+  const bool lives = coroutine->state != Coroutine::State::ended;
+  bury_ended();
+  return lives;
+}
+
+// Whether another may follow without the loop: it needs nothing of it. False: the loop's turn, or of who
+// called spawn_now().
+inline __attribute__((always_inline)) bool Scheduler::Impl::may_follow() {
+  if (--direct_left >= 0) [[likely]] return true;
+  direct_left = 0;
   return false;
 }
 
-// Leaves the running coroutine, which stands in a queue or waits: for the next one that is ready, if
-// that needs nothing of the loop, or for who resumed it. Returns when its turn has come again.
-inline __attribute__((always_inline)) void Scheduler::Impl::leave(Coroutine* coroutine,
-                                                                  Fiber* resumed_by) {
+// From the running coroutine to another one, which follows directly. Returns when its turn has come again.
+// The last thing that its caller does, so that the caller keeps nothing: it ends as a jump.
+inline __attribute__((always_inline)) void Scheduler::Impl::go_to(Coroutine* coroutine, Coroutine* next) {
+  if (coroutine->canary | next->needs_stack) return go_with_care(coroutine, next);
+  self.running_ = next;
+  beat_on();
+  switch_fiber_inline(*coroutine, *next);
+}
+
+void Scheduler::Impl::go_with_care(Coroutine* coroutine, Coroutine* next) {
+  check_stack(*coroutine);
+  self.running_ = next;
+  if (prepare(next)) return start_fiber_inline(*coroutine, *next);
+  switch_fiber_inline(*coroutine, *next);
+}
+
+// The running coroutine has ended: the same, but nothing comes back. It is buried later, since nobody can
+// give back the stack it stands on.
+inline __attribute__((always_inline)) void Scheduler::Impl::leave_for_ever(Coroutine* coroutine) {
+  coroutine->state = Coroutine::State::ended;
+  bury_ended();
+  ended = coroutine;
+  if (run_queue.empty() || !may_follow()) leave_fiber_inline(*coroutine, *back);
+  check_stack(*coroutine);
+  Coroutine* const next = run_queue.pop_front();
+  self.running_ = next;
+  if (prepare(next)) leave_fiber_for_new_inline(*coroutine, *next);
+  leave_fiber_inline(*coroutine, *next);
+}
+
+inline __attribute__((always_inline)) void Scheduler::Impl::check_locks() {
 #ifdef HONGYAN_CHECK_LOCKS
   const bool holds_an_os_mutex_while_it_waits = os_mutexes_held() != 0;
   CHECK(!holds_an_os_mutex_while_it_waits);
 #endif
-  if (resumed_by == &loop_fiber && direct_left > 0 && !run_queue.empty() &&
-      !stopped.load(std::memory_order_relaxed)) {
-    --direct_left;
-    StackPool::check(coroutine->stack);
-    Coroutine* const next = coroutine_of(run_queue.pop_front());
-    prepare(next);
-    next->resumed_by = &loop_fiber;
-    if (next == coroutine) return;
-    self.running_ = next;
-    domain = next->domain;
-    switch_fiber_inline(*coroutine, *next);
-  } else {
-    switch_fiber_inline(*coroutine, *resumed_by);
-  }
-  bury_ended();
-}
-
-// The running coroutine has ended: as leave(), but nothing comes back. Whoever goes on buries it,
-// since nobody can give back the stack it stands on.
-void Scheduler::Impl::leave_for_ever(Coroutine* coroutine) {
-  coroutine->state = Coroutine::State::ended;
-  if (coroutine->resumed_by != &loop_fiber || direct_left <= 0 || run_queue.empty() ||
-      stopped.load(std::memory_order_relaxed)) {
-    leave_fiber(*coroutine, *coroutine->resumed_by);
-  }
-  --direct_left;
-  StackPool::check(coroutine->stack);
-  Coroutine* const next = coroutine_of(run_queue.pop_front());
-  prepare(next);
-  next->resumed_by = &loop_fiber;
-  self.running_ = next;
-  domain = next->domain;
-  ended = coroutine;
-  leave_fiber(*coroutine, *next);
 }
 
 // Leaves the running coroutine until something makes it runnable.
@@ -293,30 +314,35 @@ inline __attribute__((always_inline)) Code Scheduler::Impl::wait(Time deadline, 
                                                                  const char* what,
                                                                  const void* in) {
   Coroutine* coroutine = self.running_;
-  Fiber* const resumed_by = coroutine->resumed_by;
   coroutine->cancellable = cancellable;
-  coroutine->waits_in = what;
-  coroutine->waits_since = self.now_;
+  coroutine->life.waits_in = what;
+  coroutine->life.waits_since = self.now_;
   coroutine->state = Coroutine::State::waiting;
   if (deadline != k_never) timers.set(*coroutine, deadline);
   if (coroutine->may_park) begin_idle(coroutine, in);
-  leave(coroutine, resumed_by);
+  check_locks();
+  if (!run_queue.empty() && may_follow()) {
+    go_to(coroutine, run_queue.pop_front());
+  } else {
+    switch_fiber_inline(*coroutine, *back);
+  }
   return static_cast<Code>(coroutine->outcome);
 }
 
-// Out of everything that lives elsewhere.
+// Out of every list; not out of the run queue.
 void Scheduler::Impl::detach(Coroutine* coroutine) {
   timers.cancel(*coroutine);
   coroutine->queue_link().unlink();
-  coroutine->idle_link().unlink();
+  if (coroutine->started()) coroutine->life.idle.unlink();
   coroutine->everyone_link().unlink();
 }
 
 // Takes its stack from a coroutine that will not run again.
 void Scheduler::Impl::strip(Coroutine* coroutine) {
-  if (coroutine->stack.low != nullptr) {
+  if (coroutine->started()) {
     drop_fiber(*coroutine);
-    pool(coroutine->stack_size).give_back(std::exchange(coroutine->stack, {}));
+    pool(coroutine->stack_size).give_back(coroutine->stack());
+    coroutine->end();
   }
   --live;
 }
@@ -338,7 +364,6 @@ Coroutine* Scheduler::Impl::new_coroutine() {
   coroutine->state = Coroutine::State::runnable;
   coroutine->cancelled = false;
   coroutine->may_park = false;
-  coroutine->hook_word = nullptr;
   return coroutine;
 }
 
@@ -366,10 +391,11 @@ bool Scheduler::in_coroutine() {
 void** Scheduler::hook_word() {
   Scheduler* scheduler = current_scheduler;
   if (scheduler == nullptr || scheduler->running_ == nullptr) return nullptr;
-  return &scheduler->running_->hook_word;
+  return &scheduler->running_->life.hook_word;
 }
 
 Coroutine* Scheduler::bear(Domain domain, std::string_view name, Closure& body, StackSize stack) {
+  impl_->bury_ended();
   Coroutine* coroutine = impl_->new_coroutine();
   coroutine->scheduler = this;
   coroutine->name_start = name.data();
@@ -391,7 +417,7 @@ bool Scheduler::start_now(Coroutine* coroutine) {
 }
 
 Coroutine* Scheduler::spawn(std::string_view name, Closure body, StackSize stack) {
-  return spawn_in(impl_->domain, name, std::move(body), stack);
+  return spawn_in(impl_->running_domain(), name, std::move(body), stack);
 }
 
 Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, Closure body,
@@ -402,7 +428,7 @@ Coroutine* Scheduler::spawn_in(Domain domain, std::string_view name, Closure bod
 }
 
 Coroutine* Scheduler::spawn_now(std::string_view name, Closure body, StackSize stack) {
-  Coroutine* coroutine = bear(impl_->domain, name, body, stack);
+  Coroutine* coroutine = bear(impl_->running_domain(), name, body, stack);
   return start_now(coroutine) ? coroutine : nullptr;
 }
 
@@ -416,10 +442,10 @@ Time Scheduler::read_clock() { return impl_->poller.now(); }
 void Scheduler::coroutine_main(Fiber& fiber) noexcept {
   auto* coroutine = static_cast<Coroutine*>(&fiber);
   Impl& impl = *coroutine->scheduler->impl_;
-  impl.bury_ended();
-  coroutine->body();
-  coroutine->body.reset();  // What it captured ends with it, while it can still wait.
-  if (coroutine->locals != nullptr) end_locals(*coroutine);
+  Closure& body = coroutine->own_body();
+  body();
+  body.reset();  // What it captured ends with it, while it can still wait.
+  if (coroutine->life.locals != nullptr) end_locals(*coroutine);
   if (coroutine->nursery != nullptr) std::exchange(coroutine->nursery, nullptr)->ended(*coroutine);
   impl.leave_for_ever(coroutine);
 }
@@ -467,6 +493,7 @@ void Scheduler::run_ready() {
 
 void Scheduler::stop() {
   impl_->stopped.store(true);
+  if (current_scheduler == this) impl_->direct_left = 0;
   if (current_scheduler != this && impl_->sleeping.load()) impl_->poller.interrupt();
 }
 
@@ -511,27 +538,38 @@ void Scheduler::cancel(Coroutine* coroutine) {
 bool Scheduler::cancelled(const Coroutine* coroutine) const { return coroutine->cancelled; }
 
 void Scheduler::yield() {
-  CHECK(running_ != nullptr);
-  Coroutine* coroutine = running_;
-  coroutine->state = Coroutine::State::runnable;
-  impl_->run_queue.push_back(*coroutine);
-  impl_->leave(coroutine, coroutine->resumed_by);
+  Scheduler* const self = current_scheduler;  // The thread's word for `this`: see there.
+  CHECK(self == this && self->running_ != nullptr);
+  Impl& impl = *self->impl_;
+  Coroutine* const coroutine = self->running_;
+  impl.check_locks();
+  if (!impl.may_follow()) return impl.yield_to_loop(coroutine);
+  if (!impl.run_queue.empty()) impl.go_to(coroutine, impl.run_queue.exchange_front(*coroutine));
 }
 
 void Scheduler::run_on_thread_stack(const std::function<void()>& work) {
   if (running_ == nullptr) return work();
   impl_->thread_stack_work = &work;
-  switch_fiber_inline(*running_, *running_->resumed_by);
+  switch_fiber_inline(*running_, *impl_->back);
 }
 
-Domain Scheduler::running_domain() const { return impl_->domain; }
+void Scheduler::Impl::yield_to_loop(Coroutine* coroutine) {
+  run_queue.push_back(*coroutine);
+  switch_fiber_inline(*coroutine, *back);
+}
 
-size_t Scheduler::live() const { return impl_->live; }
+Domain Scheduler::running_domain() const { return impl_->running_domain(); }
+
+size_t Scheduler::live() const {
+  impl_->bury_ended();
+  return impl_->live;
+}
 
 void Scheduler::set_watch(LoopWatch* watch) { impl_->watch = watch; }
 
 void Scheduler::kill(Domain domain) {
   CHECK(running_ == nullptr || running_->domain != domain);
+  impl_->bury_ended();
   for (Impl::TurnRing* ring : {&impl_->turn_starts, &impl_->turn_ends, &impl_->turn_now}) {
     for (TurnNode* node = ring->next_; node != ring;) {
       TurnNode* const next = node->next_;
@@ -546,14 +584,15 @@ void Scheduler::kill(Domain domain) {
   });
   // Wait lists may live on the victims' stacks: all leave before the first stack goes.
   for (Coroutine* victim : victims) {
-    if (victim->saved != nullptr) impl_->restore_stack(victim);
+    if (victim->parked()) impl_->restore_stack(victim);
   }
   for (Coroutine* victim : victims) impl_->detach(victim);
+  impl_->run_queue.remove_if([&](const Coroutine& one) { return one.domain == domain; });
   for (Coroutine* victim : victims) {
     victim->state = Coroutine::State::dead;
     // What the body captured is not destroyed either: nothing of a dead process runs.
-    leak(new Closure(std::move(victim->body)));
-    leak(std::exchange(victim->locals, nullptr));
+    leak(new Closure(std::move(victim->started() ? victim->own_body() : victim->body)));
+    if (victim->started()) leak(victim->life.locals);
     impl_->strip(victim);
     impl_->dead.emplace_back(victim);
   }

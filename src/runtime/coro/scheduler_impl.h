@@ -38,11 +38,25 @@ struct Scheduler::Impl {
     const uint64_t before = watch->beat.load(std::memory_order_relaxed);
     watch->beat.store(((before >> 1) + 1) << 1 | (busy ? 1 : 0), std::memory_order_relaxed);
   }
+  void beat_on() {  // From one that is busy to the next.
+    if (watch == nullptr) return;
+    watch->beat.store(watch->beat.load(std::memory_order_relaxed) + 2, std::memory_order_relaxed);
+  }
 
   // --- one coroutine (scheduler.cc) ---
   bool resume(Coroutine* coroutine);
-  void prepare(Coroutine* coroutine);
-  void leave(Coroutine* coroutine, Fiber* resumed_by);
+  bool resume_within(Coroutine* coroutine, Coroutine* outer);
+  bool came_back(Coroutine* coroutine);
+  bool give_stack(Coroutine* coroutine);
+  bool prepare(Coroutine* coroutine);
+  static void check_stack(const Coroutine& coroutine) {
+    if (coroutine.canary) [[unlikely]] StackPool::check(coroutine.stack());
+  }
+  bool may_follow();
+  void go_to(Coroutine* coroutine, Coroutine* next);
+  void go_with_care(Coroutine* coroutine, Coroutine* next);
+  void yield_to_loop(Coroutine* coroutine);
+  static void check_locks();
   [[noreturn]] void leave_for_ever(Coroutine* coroutine);
   void bury_ended() {
     if (ended != nullptr) bury(std::exchange(ended, nullptr));
@@ -65,10 +79,12 @@ struct Scheduler::Impl {
   Scheduler& self;
   Poller& poller;
   Fiber loop_fiber;
+  Fiber* back = &loop_fiber;  // Where the running coroutine's wait goes: the loop, or who called spawn_now().
   RunQueue run_queue;
   int direct_left = 0;  // Coroutines that may still follow one another without the loop.
-  Coroutine* ended = nullptr;  // To be buried by who runs next.
-  Domain domain = 0;    // Of the running coroutine.
+  Coroutine* ended = nullptr;  // The last one that ended and nobody looked for since.
+  Domain loop_domain = 0;      // Of what the loop calls itself.
+  Domain running_domain() const { return self.running_ != nullptr ? self.running_->domain : loop_domain; }
   LoopWatch* watch = nullptr;
   TimerWheel timers{self.now_};
   LinkList<EveryoneTag> everyone;

@@ -18,9 +18,6 @@ namespace hongyan::runtime {
 
 struct Fiber {
   void* context = nullptr;  // Where its stack ends; meaningful while it does not run.
-  void* caught_exceptions = nullptr;
-  unsigned uncaught_exceptions = 0;
-  int error_number = 0;
 #ifdef HONGYAN_BOOST_SWITCH
   Fiber* switched_from = nullptr;
   void (*entry)(Fiber&) = nullptr;
@@ -31,13 +28,15 @@ struct Fiber {
 #endif
 };
 
-// Makes `fiber` start in entry(fiber), which never returns, on `stack`, when it is first switched to.
+// Makes `fiber` start in entry(fiber), which never returns, on `stack`, by start_fiber().
 void prepare_fiber(Fiber& fiber, const Stack& stack, void (*entry)(Fiber&));
 // For the fiber of the calling thread's own stack; before the first switch on this thread.
 void adopt_thread_stack(Fiber& fiber);
 // Returns when something switches back to `from`.
 void switch_fiber(Fiber& from, Fiber& to);
-// The last switch of `from`.
+// The first switch to `to`.
+void start_fiber(Fiber& from, Fiber& to);
+// The last switch of `from`, to one that has started.
 [[noreturn]] void leave_fiber(Fiber& from, Fiber& to);
 // Forgets a fiber that will not run again. From another one.
 void drop_fiber(Fiber& fiber);
@@ -48,5 +47,7 @@ struct SavedFrame {
   const void* frame = nullptr;
 };
 SavedFrame saved_frame(const void* context);
+// From `context` up to {frame pointer, instruction}; -1: nobody knows.
+extern const int k_context_frame;
 
 }  // namespace hongyan::runtime

@@ -49,6 +49,7 @@ void after_jump(Fiber& self, const transfer_t& transfer) {
 void first_frame(transfer_t transfer) {
   Fiber& self = *static_cast<Fiber*>(transfer.data);
   after_jump(self, transfer);
+  *thread_state.error_number = 0;
   self.entry(self);
   CHECK(false);
 }
@@ -74,14 +75,19 @@ void adopt_thread_stack([[maybe_unused]] Fiber& fiber) {
 }
 
 void switch_fiber(Fiber& from, Fiber& to) {
-  swap_thread_state(from, to);
+  const ExceptionState exceptions = *thread_state.exceptions;
+  const int error_number = *thread_state.error_number;
+  *thread_state.exceptions = {};
   before_jump(&from.fake_stack, to);
   const transfer_t back = jump(from, to);
   after_jump(from, back);
+  *thread_state.exceptions = exceptions;
+  *thread_state.error_number = error_number;
 }
 
+void start_fiber(Fiber& from, Fiber& to) { switch_fiber(from, to); }
+
 void leave_fiber(Fiber& from, Fiber& to) {
-  swap_thread_state(from, to);
   before_jump(nullptr, to);
   jump(from, to);
   CHECK(false);
@@ -94,6 +100,8 @@ void drop_fiber([[maybe_unused]] Fiber& fiber) {
   fiber.sanitizer_fiber = nullptr;
 #endif
 }
+
+const int k_context_frame = -1;
 
 SavedFrame saved_frame(const void*) { return {}; }  // Boost's layout is its own affair.
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <exception>
 #include <vector>
 
 #include "runtime/coro/manual_poller.h"
@@ -31,6 +32,35 @@ TEST_F(SwitchTest, each_coroutine_has_its_own_errno) {
   errno = EINVAL;
   scheduler.run_until_idle();
   EXPECT_EQ(errno, EINVAL);
+}
+
+TEST_F(SwitchTest, a_new_coroutine_has_no_error_and_no_exception_of_who_started_it) {
+  const auto look = [] {
+    EXPECT_EQ(errno, 0);
+    EXPECT_EQ(std::current_exception(), nullptr);
+    EXPECT_EQ(std::uncaught_exceptions(), 0);
+    errno = EIO;
+  };
+  bool caught_again = false;
+  scheduler.spawn("x", [&] {
+    try {
+      throw 7;
+    } catch (int) {
+      errno = EAGAIN;
+      scheduler.spawn_now("at once", look);
+      EXPECT_EQ(errno, EAGAIN);
+      scheduler.spawn("later", look);
+      scheduler.yield();
+      EXPECT_EQ(errno, EAGAIN);
+      try {
+        throw;
+      } catch (int number) {
+        caught_again = number == 7;
+      }
+    }
+  });
+  scheduler.run_until_idle();
+  EXPECT_TRUE(caught_again);
 }
 
 TEST_F(SwitchTest, registers_and_floating_point_values_survive) {

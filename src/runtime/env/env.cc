@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "runtime/env/files.h"
 #include "runtime/trace/tracer.h"
 
 namespace hongyan::runtime {
@@ -20,6 +21,11 @@ uint64_t Env::random_u64() {
   uint64_t value = 0;
   std::memcpy(&value, bytes, sizeof(value));
   return value;
+}
+
+Files& Env::files() {
+  if (files_ == nullptr) files_ = make_disk_files(*this);
+  return *files_;
 }
 
 std::string Env::random_bytes(size_t count) {

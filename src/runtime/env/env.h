@@ -19,6 +19,7 @@
 namespace hongyan::runtime {
 
 class Counters;  // runtime/counters/counters.h
+class Files;  // runtime/env/files.h
 class Log;       // runtime/log/log.h
 class Profiler;   // runtime/env/profiler.h
 class Readiness;  // runtime/env/readiness.h
@@ -78,6 +79,7 @@ class Network {
 };
 
 // Files. Every member may block its thread: call them inside a Lane, or before the scheduler runs.
+// Coroutines have Env::files().
 class File {
  public:
   virtual ~File() = default;
@@ -137,6 +139,8 @@ class Env {
   virtual void random(std::span<char> into) = 0;  // Cryptographic in the real Env.
   virtual Network& network() = 0;
   virtual Disk& disk() = 0;
+  // The same for coroutines; unless an Env knows better, disk() on pool().
+  virtual Files& files();
   virtual std::unique_ptr<Lane> make_lane(std::string_view name, int threads) = 0;
   // The pool for whatever blocks or eats stack: argon2, getaddrinfo, compression.
   virtual Lane& pool() = 0;
@@ -153,6 +157,7 @@ class Env {
   std::string random_bytes(size_t count);
 
  private:
+  std::shared_ptr<Files> files_;  // Made when it is asked for.
   std::unique_ptr<Tracer> tracer_;
 };
 

@@ -1,14 +1,17 @@
-// Waiting for kernel descriptors that somebody else opened and will close: those of foreign
+// Waiting for, and on, kernel descriptors that somebody else opened and will close: those of foreign
 // libraries, for runtime/hook alone. Our own code has Streams.
 //
 // Several coroutines may wait for one descriptor, and one for many. From coroutines of the Env's
 // scheduler; closing() also from outside of one, on the same thread.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "base/result.h"
 #include "runtime/time.h"
+
+struct iovec;
 
 namespace hongyan::runtime {
 
@@ -27,6 +30,13 @@ class Readiness {
   virtual Status wait(std::span<const Interest> interests, Time deadline) = 0;
   // Said before a descriptor is closed: whoever waits for it is woken with Code::closed.
   virtual void closing(int descriptor) = 0;
+
+  // What may wait for a disk, by who can wait for it without holding up the loop. They run to their end, whatever
+  // happens to the caller: the memory is a foreign library's. Bytes, or an error number below 0; an offset of -1 is the
+  // descriptor's own position.
+  virtual int64_t read_file(int descriptor, std::span<const ::iovec> parts, int64_t offset) = 0;
+  virtual int64_t write_file(int descriptor, std::span<const ::iovec> parts, int64_t offset) = 0;
+  virtual int sync_file(int descriptor, bool data_only) = 0;
 };
 
 }  // namespace hongyan::runtime

@@ -1,7 +1,7 @@
 // read, write and their relatives, and the calls of files. A file of a Mount is its service's; a
-// socket waits as in sockets.h; a regular file is read from the page cache at once and else, like
-// every other call that may wait for a disk, on a thread of the pool; pipes and terminals wait
-// until they are ready.
+// socket waits as in sockets.h; a regular file is read from the page cache at once and else, as it is
+// written and synced, by io_uring or a thread (env/readiness.h); every other call that may wait for a
+// disk runs on the pool; pipes and terminals wait until they are ready.
 #undef _FORTIFY_SOURCE  // Its inline functions would have the names defined here.
 #include <fcntl.h>
 #include <limits.h>
@@ -56,13 +56,11 @@ ssize_t write_now(int descriptor, const iovec* parts, int count) {
   return raw(SYS_pwritev2, descriptor, parts, count, off_t{-1}, 0, RWF_NOWAIT);
 }
 
-ssize_t read_blocking(int descriptor, const iovec* parts, int count, off_t offset) {
-  return offset < 0 ? raw(SYS_readv, descriptor, parts, count)
-                    : raw(SYS_preadv, descriptor, parts, count, offset, 0);
+ssize_t read_blocking(int descriptor, const iovec* parts, int count) {
+  return raw(SYS_readv, descriptor, parts, count);
 }
-ssize_t write_blocking(int descriptor, const iovec* parts, int count, off_t offset) {
-  return offset < 0 ? raw(SYS_writev, descriptor, parts, count)
-                    : raw(SYS_pwritev, descriptor, parts, count, offset, 0);
+ssize_t write_blocking(int descriptor, const iovec* parts, int count) {
+  return raw(SYS_writev, descriptor, parts, count);
 }
 
 // Less than asked for means the end to those who read files, so what was not in memory is fetched.
@@ -73,16 +71,17 @@ ssize_t read_disk(State& state, int descriptor, const iovec* parts, int count, o
   if (had < 0 && errno != EAGAIN && errno != EOPNOTSUPP && errno != ENOSYS) return had;
   const size_t done = had < 0 ? 0 : static_cast<size_t>(had);
   const std::vector<iovec> rest = rest_of(parts, count, done);
-  const ssize_t more = in_pool(state, [&] {
-    return read_blocking(descriptor, rest.data(), static_cast<int>(rest.size()),
-                         offset < 0 ? offset : offset + static_cast<off_t>(done));
+  const ssize_t more = on_file([&] {
+    return state.readiness->read_file(descriptor, rest, offset < 0 ? offset : offset + static_cast<off_t>(done));
   });
   if (more < 0) return done > 0 ? static_cast<ssize_t>(done) : more;
   return static_cast<ssize_t>(done) + more;
 }
 
 ssize_t write_disk(State& state, int descriptor, const iovec* parts, int count, off_t offset) {
-  return in_pool(state, [&] { return write_blocking(descriptor, parts, count, offset); });
+  return on_file([&] {
+    return state.readiness->write_file(descriptor, std::span(parts, static_cast<size_t>(count)), offset);
+  });
 }
 
 // Ready now, by poll(2).
@@ -98,7 +97,7 @@ ssize_t read_other(State& state, int descriptor, const iovec* parts, int count) 
     const ssize_t got = read_now(descriptor, parts, count, -1);
     if (got >= 0 || (errno != EOPNOTSUPP && errno != ENOSYS)) return got;
     if (!ready(descriptor, POLLIN)) return errno = EAGAIN, -1;
-    return read_blocking(descriptor, parts, count, -1);
+    return read_blocking(descriptor, parts, count);
   });
 }
 
@@ -114,7 +113,7 @@ ssize_t write_other(State& state, int descriptor, const iovec* parts, int count)
       if (!ready(descriptor, POLLOUT)) return errno = EAGAIN, -1;
       iovec piece = rest[0];  // A pipe that is ready takes that much.
       piece.iov_len = std::min<size_t>(piece.iov_len, PIPE_BUF);
-      return write_blocking(descriptor, &piece, 1, -1);
+      return write_blocking(descriptor, &piece, 1);
     });
     if (sent < 0) return done > 0 ? static_cast<ssize_t>(done) : -1;
     done += static_cast<size_t>(sent);
@@ -324,7 +323,11 @@ int creat64(const char* path, mode_t mode) { return creat(path, mode); }
 int close(int descriptor) {
   about_to_close(descriptor);
   if (served::is_served(descriptor)) return served::close(descriptor);
-  return static_cast<int>(raw(SYS_close, descriptor));
+  const auto close_it = [&] { return raw(SYS_close, descriptor); };
+  // The last close of a file that was removed frees its blocks.
+  State* state = active();
+  const bool may_wait = state != nullptr && on_disk(descriptor);
+  return static_cast<int>(may_wait ? in_pool(*state, close_it) : close_it());
 }
 
 int dup(int descriptor) noexcept {
@@ -371,11 +374,15 @@ int flock(int descriptor, int operation) noexcept {
 
 int fsync(int descriptor) {
   if (served::is_served(descriptor)) return served::sync(descriptor);
-  return static_cast<int>(on_pool_if_active([&] { return raw(SYS_fsync, descriptor); }));
+  State* state = active();
+  if (state == nullptr) return static_cast<int>(raw(SYS_fsync, descriptor));
+  return static_cast<int>(on_file([&] { return state->readiness->sync_file(descriptor, false); }));
 }
 int fdatasync(int descriptor) {
   if (served::is_served(descriptor)) return served::sync(descriptor);
-  return static_cast<int>(on_pool_if_active([&] { return raw(SYS_fdatasync, descriptor); }));
+  State* state = active();
+  if (state == nullptr) return static_cast<int>(raw(SYS_fdatasync, descriptor));
+  return static_cast<int>(on_file([&] { return state->readiness->sync_file(descriptor, true); }));
 }
 int ftruncate(int descriptor, off_t bytes) noexcept {
   if (served::is_served(descriptor)) return served::truncate(descriptor, bytes);

@@ -55,9 +55,9 @@ hostent* host_of(State& state, Ask ask) {
   return result;
 }
 
-// The _r forms: h_errno's place is the caller's.
+// What leaves its answer where the caller says, or in what the caller opened.
 template <typename Ask>
-int in_pool_or_here(Ask ask) {
+auto in_pool_or_here(Ask ask) {
   State* state = active();
   return state == nullptr ? ask() : in_pool(*state, ask);
 }
@@ -229,20 +229,18 @@ int HOOKED(unsetenv)(const char* name) noexcept {
 
 DIR* HOOKED(opendir)(const char* path) {
   if (served::is_served(path)) return open_served(path);
-  State* state = active();
-  if (state == nullptr) return REAL(opendir)(path);
-  return in_pool(*state, [&] { return REAL(opendir)(path); });
+  return in_pool_or_here([&] { return REAL(opendir)(path); });
 }
 
 dirent* HOOKED(readdir)(DIR* directory) {
   if (ServedDirectory* served = served_directory(directory)) return next_of(*served);
-  return REAL(readdir)(directory);
+  return in_pool_or_here([&] { return REAL(readdir)(directory); });
 }
 
 dirent64* HOOKED(readdir64)(DIR* directory) {
   if (ServedDirectory* served = served_directory(directory))
     return reinterpret_cast<dirent64*>(next_of(*served));  // One layout on 64 bits.
-  return REAL(readdir64)(directory);
+  return in_pool_or_here([&] { return REAL(readdir64)(directory); });
 }
 
 int HOOKED(closedir)(DIR* directory) {

@@ -80,21 +80,37 @@ ssize_t repeat(State& state, int descriptor, short events, int timeout_option, A
   }
 }
 
-// Runs what may block on a thread of the pool, with its errno. Handing it over is our own code,
-// whose locks are no matter of the Scope.
+// Our own code, whose locks and files are no matter of the Scope.
+template <typename Work>
+void outside(Work work) {
+  void** const word = Scheduler::hook_word();
+  void* const scope = std::exchange(*word, nullptr);
+  work();
+  *word = scope;
+}
+
+// Runs what may block on a thread of the pool, with its errno.
 template <typename Work>
 auto in_pool(State& state, Work work) {
   decltype(work()) result{};
   int error = 0;
-  void** const word = Scheduler::hook_word();
-  void* const scope = std::exchange(*word, nullptr);
-  state.env->pool().run([&] {
-    result = work();
-    error = errno;
+  outside([&] {
+    state.env->pool().run([&] {
+      result = work();
+      error = errno;
+    });
   });
-  *word = scope;
   errno = error;
   return result;
+}
+
+// An operation on a regular file (readiness.h), as the system call would answer it.
+template <typename Work>
+ssize_t on_file(Work work) {
+  int64_t result = 0;
+  outside([&] { result = work(); });
+  if (result < 0) errno = static_cast<int>(-result);
+  return result < 0 ? -1 : static_cast<ssize_t>(result);
 }
 
 }  // namespace hongyan::runtime::hook

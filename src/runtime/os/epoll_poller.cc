@@ -1,7 +1,6 @@
 #include "runtime/os/epoll_poller.h"
 
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,7 +8,6 @@
 
 #include "base/check.h"
 #include "runtime/os/clock.h"
-#include "runtime/os/loop_counters.h"
 
 namespace hongyan::runtime {
 namespace {
@@ -21,25 +19,21 @@ constexpr Duration k_sleep_max = 1h;
 
 }  // namespace
 
-EpollPoller::EpollPoller()
-    : epoll_(epoll_create1(EPOLL_CLOEXEC)), wakeup_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  CHECK(epoll_ >= 0 && wakeup_ >= 0);
+EpollPoller::EpollPoller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  CHECK(epoll_ >= 0);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
   event.data.ptr = nullptr;  // Means: only a wakeup.
-  CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_, &event) == 0);
+  CHECK(epoll_ctl(epoll_, EPOLL_CTL_ADD, wakeup_.descriptor(), &event) == 0);
 }
 
-EpollPoller::~EpollPoller() {
-  close(wakeup_);
-  close(epoll_);
-}
+EpollPoller::~EpollPoller() { close(epoll_); }
 
 Time EpollPoller::now() { return monotonic_now(); }
 
 int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
   const Time start = now();
-  if (counters_ != nullptr && turn_began_ != Time{}) counters_->turn(start - turn_began_, start);
+  end_turn(start);
   const Duration sleep = limit <= start ? Duration(0) : std::min(limit - start, k_sleep_max);
   timespec timeout{};
   timeout.tv_sec = sleep / 1s;
@@ -55,24 +49,14 @@ int EpollPoller::wait(epoll_event* events, int events_max, Time limit) {
 void EpollPoller::poll(Time limit) {
   epoll_event events[k_events_max];
   const int count = wait(events, k_events_max, limit);
-  if (counters_ != nullptr) turn_began_ = now();
+  begin_turn();
   for (int i = 0; i < count; ++i) {
     if (events[i].data.ptr != nullptr) {
       static_cast<Watcher*>(events[i].data.ptr)->on_events(events[i].events);
-      continue;
+    } else {
+      wakeup_.take();
     }
-    uint64_t times = 0;
-    [[maybe_unused]] const ssize_t ignored = read(wakeup_, &times, sizeof(times));
-    // After reading, or a write in between would be drained and the flag stay up. An interrupt()
-    // that finds the flag still up needs no write: this poll is about to return.
-    wakeup_pending_.store(false);
   }
-}
-
-void EpollPoller::interrupt() {
-  if (wakeup_pending_.exchange(true)) return;
-  const uint64_t once = 1;
-  [[maybe_unused]] const ssize_t ignored = write(wakeup_, &once, sizeof(once));
 }
 
 bool EpollPoller::add(int descriptor, Watcher* watcher) {

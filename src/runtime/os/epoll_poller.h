@@ -1,27 +1,13 @@
-// Outside events of one thread: epoll, edge-triggered, one registration a descriptor. Watchers are
-// told of events while no coroutine runs, so a watcher may be removed at any other time without an
-// event of the past reaching it.
+// Descriptors watched by epoll, edge-triggered.
 #pragma once
 
-#include <atomic>
-#include <cstdint>
-
-#include "runtime/coro/scheduler.h"
+#include "runtime/os/descriptor_poller.h"
 
 struct epoll_event;
 
 namespace hongyan::runtime {
 
-class LoopCounters;
-
-class Watcher {
- public:
-  virtual ~Watcher() = default;
-  // EPOLLIN and its relatives. Must not wait and must not remove watchers.
-  virtual void on_events(uint32_t events) = 0;
-};
-
-class EpollPoller : public Poller {
+class EpollPoller : public DescriptorPoller {
  public:
   EpollPoller();
   ~EpollPoller() override;
@@ -30,23 +16,16 @@ class EpollPoller : public Poller {
 
   Time now() override;
   void poll(Time limit) override;
-  void interrupt() override;
+  void interrupt() override { wakeup_.raise(); }
 
-  // Tells `counters` (null: nobody) how long each turn of the loop lasted. It outlives the poller's loop.
-  void count_in(LoopCounters* counters) { counters_ = counters; }
-
-  // Owning thread only. False when the kernel has no memory or watches left for it.
-  bool add(int descriptor, Watcher* watcher);
-  void remove(int descriptor);  // Before it is closed.
+  bool add(int descriptor, Watcher* watcher) override;
+  void remove(int descriptor) override;
 
  private:
   int wait(::epoll_event* events, int events_max, Time limit);
 
-  LoopCounters* counters_ = nullptr;
-  Time turn_began_{};
   int epoll_;
-  int wakeup_;  // An eventfd.
-  std::atomic<bool> wakeup_pending_{false};
+  WakeupEvent wakeup_;
 };
 
 }  // namespace hongyan::runtime

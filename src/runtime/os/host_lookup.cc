@@ -32,8 +32,7 @@ Result<std::vector<std::string>> look_up_host(const std::string& host) {
   }
   if (addresses.empty()) return Status(Code::not_found, host + " has no address");
   std::ranges::sort(addresses);
-  const auto same = std::ranges::unique(addresses);
-  addresses.erase(same.begin(), same.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   return addresses;
 }
 

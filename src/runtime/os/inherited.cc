@@ -100,6 +100,10 @@ Result<Inherited> parse_inherited(const std::string& text) {
                  own = number(value, k_cells_max);
       if (!descriptor || !cells || !own) return wrong;
       out.board = TRY(LoadBoard::open(static_cast<int>(*descriptor), *cells, *own));
+    } else if (key == "share") {
+      const auto index = number(cut(value, ','), k_cells_max), count = number(value, k_cells_max);
+      if (!index || !count || *index >= *count) return wrong;
+      out.share = {.index = static_cast<uint32_t>(*index), .count = static_cast<uint32_t>(*count)};
     } else {
       const auto descriptor = number(value, INT32_MAX);
       if (!descriptor || ::fcntl(static_cast<int>(*descriptor), F_SETFD, FD_CLOEXEC) != 0) return wrong;

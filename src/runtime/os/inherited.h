@@ -2,7 +2,8 @@
 // how many connections each has, so that a new one goes to who has the fewest.
 //
 // Environment variable, read once by the worker that was started with it:
-//   HONGYAN_WORKER="board=DESCRIPTOR,CELLS,OWN ADDRESS=DESCRIPTOR ..."
+//   HONGYAN_WORKER="board=DESCRIPTOR,CELLS,OWN ADDRESS=DESCRIPTOR ..."     workers that share sockets
+//   HONGYAN_WORKER="share=INDEX,COUNT ADDRESS=DESCRIPTOR ..."              workers that have their own
 #pragma once
 
 #include <atomic>
@@ -12,6 +13,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "base/share.h"
 #include "runtime/time.h"
 
 namespace hongyan::runtime {
@@ -56,6 +58,7 @@ class LoadBoard {
 struct Inherited {
   std::map<std::string, int> listeners;  // By the address that the service asks for.
   std::shared_ptr<LoadBoard> board;      // Null: nobody shares them.
+  Share share = {};                      // Which worker it is of how many.
 };
 
 // Code::invalid: not what a master writes.

@@ -121,11 +121,14 @@ bool is_directory(const std::string& path) {
 
 }  // namespace
 
+int open_flags(OpenMode mode) {
+  if (mode == OpenMode::append) return O_RDWR | O_APPEND;
+  if (mode == OpenMode::create) return O_RDWR | O_APPEND | O_CREAT | O_TRUNC;
+  return O_RDONLY;
+}
+
 Result<std::unique_ptr<File>> KernelDisk::open(const std::string& path, OpenMode mode) {
-  int flags = O_RDONLY;
-  if (mode == OpenMode::append) flags = O_RDWR | O_APPEND;
-  if (mode == OpenMode::create) flags = O_RDWR | O_APPEND | O_CREAT | O_TRUNC;
-  const int number = open_retrying(path, flags);
+  const int number = open_retrying(path, open_flags(mode));
   if (number < 0) return disk_error(errno, path);
   return std::unique_ptr<File>(new KernelFile(number, path));
 }

@@ -5,6 +5,8 @@
 
 namespace hongyan::runtime {
 
+int open_flags(OpenMode mode);  // Of open(2).
+
 // An append() that failed may have left a part of its bytes at the end of the file.
 class KernelDisk : public Disk {
  public:

@@ -33,7 +33,7 @@ constexpr int k_ready_in_a_row_max = 16;
 // any time.
 class Socket : public Watcher {
  public:
-  Socket(EpollPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
+  Socket(DescriptorPoller& poller, int descriptor) : poller_(poller), descriptor_(descriptor) {}
   ~Socket() override { close(); }
 
   bool watch() { return poller_.add(descriptor_, this); }
@@ -41,6 +41,9 @@ class Socket : public Watcher {
   bool closed() const { return descriptor_ < 0; }
   // The other side has ended or the connection failed: a short read says nothing, the end may stand behind it.
   bool hung_up() const { return hung_up_; }
+  // A read took less than there was room for: nothing is left until an event says so.
+  void note_short_read() { drained_ = !hung_up_; }
+  bool drained() const { return drained_; }
   void tell(StreamWatcher* watcher) { watcher_ = watcher; }
 
   void close() {
@@ -64,7 +67,10 @@ class Socket : public Watcher {
     const bool readable = (events & (EPOLLIN | EPOLLRDHUP | both)) != 0;
     const bool writable = (events & (EPOLLOUT | both)) != 0;
     if ((events & (EPOLLRDHUP | both)) != 0) hung_up_ = true;
-    if (readable) readable_.wake_all();
+    if (readable) {
+      drained_ = false;
+      readable_.wake_all();
+    }
     if (writable) writable_.wake_all();
     if (watcher_ != nullptr) watcher_->on_ready(readable, writable);
   }
@@ -76,9 +82,10 @@ class Socket : public Watcher {
     return {};
   }
 
-  EpollPoller& poller_;
+  DescriptorPoller& poller_;
   int descriptor_;
   bool hung_up_ = false;
+  bool drained_ = false;
   StreamWatcher* watcher_ = nullptr;
   WaitList readable_;
   WaitList writable_;
@@ -121,9 +128,15 @@ class KernelStream : public Stream {
     const std::shared_ptr<Socket> socket = socket_;
     TRY(turns_.take(*socket));
     if (into.empty()) return size_t{0};  // recv() of nothing would look like the end.
+    // Who has no time to wait asks the kernel: its event may not have been taken in yet.
+    const bool may_wait = call.deadline > Scheduler::current().now();
+    if (socket->drained() && may_wait) TRY(socket->wait_readable(call.deadline));
     for (;;) {
       const ssize_t got = ::recv(socket->descriptor(), into.data(), into.size(), 0);
-      if (got >= 0) return static_cast<size_t>(got);
+      if (got >= 0) {
+        if (got > 0 && static_cast<size_t>(got) < into.size()) socket->note_short_read();
+        return static_cast<size_t>(got);
+      }
       if (errno == EINTR) continue;
       if (!would_block(errno)) return network_error(errno, "read");
       TRY(socket->wait_readable(call.deadline));
@@ -188,7 +201,7 @@ class KernelStream : public Stream {
 
 class KernelListener : public Listener {
  public:
-  KernelListener(std::shared_ptr<Socket> socket, std::string address, EpollPoller& poller,
+  KernelListener(std::shared_ptr<Socket> socket, std::string address, DescriptorPoller& poller,
                  Counter& refused, Log& log, std::shared_ptr<LoadBoard> board = nullptr)
       : socket_(std::move(socket)),
         address_(std::move(address)),
@@ -274,7 +287,7 @@ class KernelListener : public Listener {
 
   std::shared_ptr<Socket> socket_;
   std::string address_;
-  EpollPoller& poller_;
+  DescriptorPoller& poller_;
   Counter& refused_;
   Log& log_;
   std::shared_ptr<LoadBoard> board_;
@@ -294,7 +307,7 @@ bool connected_to_itself(int descriptor) {
 
 }  // namespace
 
-KernelNetwork::KernelNetwork(EpollPoller& poller, Counters& counters, Log& log, Inherited inherited)
+KernelNetwork::KernelNetwork(DescriptorPoller& poller, Counters& counters, Log& log, Inherited inherited)
     : poller_(poller),
       accepts_refused_(counters.counter(
           "hongyan_net_accepts_refused",

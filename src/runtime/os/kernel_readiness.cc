@@ -1,6 +1,7 @@
 #include "runtime/os/kernel_readiness.h"
 
 #include <sys/epoll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,8 +20,8 @@ constexpr uint32_t k_bits = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDNORM | EPOLLR
 
 }  // namespace
 
-KernelReadiness::KernelReadiness(EpollPoller& poller, Scheduler& scheduler)
-    : poller_(poller), scheduler_(scheduler), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+KernelReadiness::KernelReadiness(DescriptorPoller& poller, Scheduler& scheduler, FileEngine& files)
+    : poller_(poller), scheduler_(scheduler), files_(files), epoll_(epoll_create1(EPOLL_CLOEXEC)) {
   CHECK(epoll_ >= 0 && poller_.add(epoll_, this));
 }
 
@@ -51,12 +52,36 @@ Status KernelReadiness::wait(std::span<const Interest> interests, Time deadline)
 }
 
 void KernelReadiness::closing(int descriptor) {
+  files_.hand_over();  // Or the number could mean another file by the time the kernel sees it.
   const auto found = waiting_.find(descriptor);
   if (found == waiting_.end()) return;
   for (Waiter* waiter = found->second; waiter != nullptr; waiter = waiter->next) {
     waiter->closed = true;
     scheduler_.wake(waiter->coroutine);
   }
+}
+
+// The memory is its caller's, who stays until it is done.
+int64_t KernelReadiness::read_file(int descriptor, std::span<const iovec> parts, int64_t offset) {
+  return transfer(FileOperation::Kind::read_parts, descriptor, parts, offset);
+}
+
+int64_t KernelReadiness::write_file(int descriptor, std::span<const iovec> parts, int64_t offset) {
+  return transfer(FileOperation::Kind::write_parts, descriptor, parts, offset);
+}
+
+int KernelReadiness::sync_file(int descriptor, bool data_only) {
+  const auto kind = data_only ? FileOperation::Kind::sync : FileOperation::Kind::sync_all;
+  return static_cast<int>(transfer(kind, descriptor, {}, 0));
+}
+
+int64_t KernelReadiness::transfer(FileOperation::Kind kind, int descriptor, std::span<const iovec> parts, int64_t offset) {
+  const auto operation = std::make_shared<FileOperation>(kind);
+  operation->number = descriptor;
+  operation->parts = parts;
+  operation->offset = offset;
+  files_.run_to_end(operation);
+  return operation->result;
 }
 
 bool KernelReadiness::enter(int descriptor, Waiter& waiter) {
@@ -81,7 +106,7 @@ bool KernelReadiness::arm(int descriptor, Waiter* first) {
   epoll_event event{};
   event.events = EPOLLONESHOT;
   for (Waiter* waiter = first; waiter != nullptr; waiter = waiter->next) {
-    if (!waiter->closed) event.events |= waiter->events;
+    if (!waiter->closed && !waiter->woken) event.events |= waiter->events;
   }
   event.data.fd = descriptor;
   if (epoll_ctl(epoll_, EPOLL_CTL_MOD, descriptor, &event) == 0) return true;
@@ -111,8 +136,9 @@ void KernelReadiness::happened(int descriptor, uint32_t events) {
   bool others = false;
   for (Waiter* waiter = found->second; waiter != nullptr; waiter = waiter->next) {
     if ((events & (waiter->events | EPOLLERR | EPOLLHUP)) != 0) {
+      waiter->woken = true;
       scheduler_.wake(waiter->coroutine);
-    } else {
+    } else if (!waiter->woken) {
       others = true;
     }
   }

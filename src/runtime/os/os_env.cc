@@ -12,7 +12,9 @@
 #include "runtime/counters/counters.h"
 #include "runtime/os/clock.h"
 #include "runtime/os/epoll_poller.h"
+#include "runtime/os/file_engine.h"
 #include "runtime/os/kernel_disk.h"
+#include "runtime/os/kernel_files.h"
 #include "runtime/os/kernel_network.h"
 #include "runtime/os/kernel_profiler.h"
 #include "runtime/os/kernel_readiness.h"
@@ -21,6 +23,7 @@
 #include "runtime/os/shared_counters.h"
 #include "runtime/os/stall_detector.h"
 #include "runtime/os/thread_lane.h"
+#include "runtime/os/uring_poller.h"
 
 namespace hongyan::runtime {
 namespace {
@@ -28,7 +31,7 @@ namespace {
 // Turns the first SIGTERM or SIGINT into stop().
 class StopSignals : public Watcher {
  public:
-  StopSignals(EpollPoller& poller, Scheduler& scheduler, Log& log)
+  StopSignals(DescriptorPoller& poller, Scheduler& scheduler, Log& log)
       : poller_(poller), scheduler_(scheduler), log_(log) {
     sigemptyset(&signals_);
     sigaddset(&signals_, SIGTERM);
@@ -52,7 +55,7 @@ class StopSignals : public Watcher {
   }
 
  private:
-  EpollPoller& poller_;
+  DescriptorPoller& poller_;
   Scheduler& scheduler_;
   Log& log_;
   sigset_t signals_;
@@ -63,10 +66,21 @@ class StopSignals : public Watcher {
 std::unique_ptr<CounterMemory> counter_memory(const OsEnvOptions& options, Log& log) {
   if (options.counters_path.empty()) return nullptr;
   clean_shared_counters(options.counters_path);
-  const bool worker = options.inherited.board != nullptr;
+  const bool worker = options.inherited.board != nullptr || options.inherited.share.count > 1;
   auto memory = make_shared_counters(worker ? worker_counters_path(options.counters_path, getpid()) : options.counters_path);
   if (memory.ok()) return std::move(*memory);
   log.warning("runtime: no shared counters: {}", memory.status().detail());
+  return nullptr;
+}
+
+// Null: the kernel has none, or refuses it.
+std::unique_ptr<UringPoller> make_uring_poller(const OsEnvOptions& options, Log& log) {
+  if (options.io != LoopIo::uring) return nullptr;
+  auto ring = Uring::make({.refused = options.refuse_rings});
+  if (ring.ok() && (*ring)->can(IORING_OP_POLL_ADD) && (*ring)->can(IORING_OP_ASYNC_CANCEL))
+    return std::make_unique<UringPoller>(std::move(*ring));
+  log.warning("runtime: epoll instead of io_uring: {}",
+              ring.ok() ? "it knows no polls" : ring.status().detail());
   return nullptr;
 }
 
@@ -95,6 +109,7 @@ class OsEnv : public Env {
 
   Network& network() override { return network_; }
   Disk& disk() override { return disk_; }
+  Files& files() override { return files_; }
   std::unique_ptr<Lane> make_lane(std::string_view name, int threads) override {
     return std::make_unique<ThreadLane>(scheduler_, name, threads);
   }
@@ -106,13 +121,18 @@ class OsEnv : public Env {
   Log& log() override { return log_; }
   Readiness* readiness() override {
     if (readiness_ == nullptr)
-      readiness_ = std::make_unique<KernelReadiness>(poller_, scheduler_);
+      readiness_ = std::make_unique<KernelReadiness>(poller_, scheduler_, file_engine_);
     return readiness_.get();
   }
 
   Profiler* profiler() override {
     if (profiler_ == nullptr) profiler_ = std::make_unique<KernelProfiler>(*this);
     return profiler_.get();
+  }
+
+  std::string describe_io() {
+    return std::string(uring_poller_ != nullptr ? "io_uring" : "epoll") + ", files by " +
+           (file_engine_.by_ring() ? "io_uring" : "threads");
   }
 
   void stop_on_signals() {
@@ -124,12 +144,21 @@ class OsEnv : public Env {
   OsEnvOptions options_;
   LineLog log_;
   Counters counters_;
-  EpollPoller poller_;
+  std::unique_ptr<UringPoller> uring_poller_{make_uring_poller(options_, log_)};
+  std::unique_ptr<EpollPoller> epoll_poller_{uring_poller_ == nullptr ? new EpollPoller : nullptr};
+  DescriptorPoller& poller_ = uring_poller_ != nullptr ? static_cast<DescriptorPoller&>(*uring_poller_) : *epoll_poller_;
   Scheduler scheduler_{poller_};
   LoopCounters loop_counters_{counters_, scheduler_};
   StallDetector stall_detector_{scheduler_, counters_, log_};
   KernelNetwork network_{poller_, counters_, log_, std::move(options_.inherited)};
   KernelDisk disk_;
+  FileEngine file_engine_{poller_,
+                          scheduler_,
+                          counters_,
+                          log_,
+                          uring_poller_ != nullptr ? &uring_poller_->ring() : nullptr,
+                          {.threads_only = options_.files == FileIo::threads, .ring = {.refused = options_.refuse_rings}}};
+  KernelFiles files_{file_engine_};
   std::unique_ptr<KernelReadiness> readiness_;
   std::unique_ptr<Lane> pool_;
   std::unique_ptr<StopSignals> signals_;
@@ -142,11 +171,24 @@ std::unique_ptr<Env> make_os_env(const OsEnvOptions& options) {
   return std::make_unique<OsEnv>(options);
 }
 
-void stop_on_signals(Env& env) {
-  auto* real = dynamic_cast<OsEnv*>(&env);
-  CHECK(real != nullptr);
-  real->stop_on_signals();
+namespace {
+
+OsEnv& real(Env& env) {
+  auto* one = dynamic_cast<OsEnv*>(&env);
+  const bool of_make_os_env = one != nullptr;
+  CHECK(of_make_os_env);
+  return *one;
 }
+
+}  // namespace
+
+void stop_on_signals(Env& env) { real(env).stop_on_signals(); }
+
+std::string describe_io(Env& env) { return real(env).describe_io(); }
+
+LoopIo loop_io(std::string_view word) { return word == "uring" ? LoopIo::uring : LoopIo::epoll; }
+
+FileIo file_io(std::string_view word) { return word == "threads" ? FileIo::threads : FileIo::automatic; }
 
 int process_id() { return ::getpid(); }
 

@@ -5,11 +5,18 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "runtime/env/env.h"
 #include "runtime/os/inherited.h"
 
 namespace hongyan::runtime {
+
+// What the loop waits in. epoll unless somebody chose otherwise: docs/decisions/0022. Where the kernel refuses io_uring
+// it is epoll, with a warning.
+enum class LoopIo { epoll, uring };
+// Who does what coroutines ask of files (Env::files): io_uring where the kernel allows it, or threads always.
+enum class FileIo { automatic, threads };
 
 struct OsEnvOptions {
   int pool_threads = 2;
@@ -18,7 +25,17 @@ struct OsEnvOptions {
   // Where other processes see the counters (shared_counters.h); empty, or not to be had: nowhere, with a warning then.
   std::string counters_path = {};
   Inherited inherited = {};  // A worker's (worker_master.h).
+  LoopIo io = LoopIo::epoll;
+  FileIo files = FileIo::automatic;
+  bool refuse_rings = false;  // As a kernel that has no io_uring, or a sandbox, would.
 };
+
+// "epoll" or "uring"; "automatic" or "threads". Of settings that were checked.
+LoopIo loop_io(std::string_view word);
+FileIo file_io(std::string_view word);
+
+// What an Env does with these options on this kernel: "epoll, files by io_uring"; for logs and tests.
+std::string describe_io(Env& env);
 
 // The scheduler of the Env runs on the thread that calls env->scheduler().run().
 std::unique_ptr<Env> make_os_env(const OsEnvOptions& options);

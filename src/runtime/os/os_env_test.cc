@@ -18,24 +18,34 @@
 #include "runtime/counters/counters.h"
 #include "runtime/log/log.h"
 #include "runtime/os/errors.h"
+#include "runtime/os/uring.h"
 #include "runtime/testing/env_contract.h"
 #include "runtime/testing/run_in_coroutine.h"
 
 namespace hongyan::runtime {
 namespace {
 
-struct OsTest : testing::Test {
+// With each of what a loop can wait in.
+struct OsTest : testing::TestWithParam<LoopIo> {
+  void SetUp() override {
+    if (GetParam() == LoopIo::uring && !Uring::make({}).ok()) GTEST_SKIP() << "no io_uring";
+  }
   OsTest() {
     std::string name = testing::TempDir() + "hongyan_os_XXXXXX";
     directory = mkdtemp(name.data());
   }
   ~OsTest() override { std::filesystem::remove_all(directory); }
 
+  static std::unique_ptr<Env> make(LoopIo io) {
+    OsEnvOptions options;
+    options.io = io;
+    return make_os_env(options);
+  }
   Call call_for(Duration duration) { return background_call(*env, duration); }
   std::string path(const std::string& name) const { return directory + "/" + name; }
 
   std::string directory;
-  std::unique_ptr<Env> env = make_os_env({});
+  std::unique_ptr<Env> env = make(GetParam());
   Scheduler& scheduler = env->scheduler();
 };
 
@@ -50,14 +60,43 @@ void echo(Env& env, Stream& stream) {
   }
 }
 
-TEST_F(OsTest, its_disk_keeps_the_contract) { check_disk_contract(env->disk(), directory); }
+TEST_P(OsTest, its_disk_keeps_the_contract) { check_disk_contract(env->disk(), directory); }
 
-TEST_F(OsTest, its_network_keeps_the_contract) {
+TEST_P(OsTest, its_network_keeps_the_contract) {
   run_in_coroutine(*env, [&] { check_network_contract(*env, "127.0.0.1:0"); });
   EXPECT_EQ(scheduler.live(), 0u);
 }
 
-TEST_F(OsTest, addresses_are_numbers_or_localhost) {
+// A read that took less than it could hold leaves the kernel alone until there is an event.
+TEST_P(OsTest, behind_a_short_read_neither_the_next_bytes_nor_the_end_are_missed) {
+  run_in_coroutine(*env, [&] {
+    Call call = background_call(*env, 60s);
+    auto listener = env->network().listen("127.0.0.1:0").value();
+    auto client = env->network().connect(call, listener->address()).value();
+    auto server = listener->accept(call).value();
+    char buffer[64];
+    for (int i = 0; i < 200; ++i) {
+      EXPECT_TRUE(client->write(call, "piece").ok());
+      if (i % 3 == 0) env->scheduler().yield();  // With the event taken in, or not yet.
+      ASSERT_EQ(server->read(call, buffer).value(), 5u);
+      if (i % 5 == 0) {
+        EXPECT_EQ(server->try_read(buffer)->bytes, 0u);
+      }
+    }
+    // Who has no time is given what is there.
+    EXPECT_TRUE(client->write(call, "piece").ok());
+    Call now;
+    now.deadline = env->now();
+    EXPECT_EQ(server->read(now, buffer).value(), 5u);
+    EXPECT_EQ(server->read(now, buffer).code(), Code::deadline);
+    EXPECT_TRUE(client->write(call, "piece").ok());
+    client->close();  // The end comes with the last bytes, and has no event of its own.
+    EXPECT_EQ(server->read(call, buffer).value(), 5u);
+    EXPECT_EQ(server->read(call, buffer).value(), 0u);
+  });
+}
+
+TEST_P(OsTest, addresses_are_numbers_or_localhost) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
     for (const char* wrong : {"::1:80", "[::1:80", "[]:80", "example.org:80", "1.2.3:4", ":80"}) {
@@ -66,7 +105,7 @@ TEST_F(OsTest, addresses_are_numbers_or_localhost) {
   });
 }
 
-TEST_F(OsTest, two_hundred_streams_echo_at_once) {
+TEST_P(OsTest, two_hundred_streams_echo_at_once) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(60s);
     auto listener = env->network().listen("127.0.0.1:0").value();
@@ -120,7 +159,32 @@ Pair connect_pair(Env& env) {
   return {std::move(client), std::move(server)};
 }
 
-TEST_F(OsTest, a_flood_does_not_starve_the_others) {
+TEST_P(OsTest, an_address_is_free_as_soon_as_its_listener_is_closed) {
+  run_in_coroutine(*env, [&] {
+    Call call = call_for(10s);
+    auto listener = env->network().listen("127.0.0.1:0").value();
+    const std::string address = listener->address();
+    Nursery nursery(scheduler);
+    nursery.spawn("accept", [&] { EXPECT_EQ(listener->accept(call).code(), Code::closed); });
+    scheduler.yield();
+    listener->close();
+    EXPECT_TRUE(nursery.join(call).ok());
+    for (int i = 0; i < 3; ++i) EXPECT_TRUE(env->network().listen(address).ok()) << i;
+  });
+}
+
+TEST_P(OsTest, a_stream_that_is_closed_is_closed_at_once_for_its_peer) {
+  run_in_coroutine(*env, [&] {
+    Pair pair = connect_pair(*env);
+    Call call = call_for(10s);
+    char buffer[16];
+    pair.client->close();
+    const Result<Progress> progress = pair.server->try_read(buffer);  // In the same turn.
+    EXPECT_TRUE(progress.ok() && progress->ended);
+  });
+}
+
+TEST_P(OsTest, a_flood_does_not_starve_the_others) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
     Pair pair = connect_pair(*env);
@@ -144,13 +208,13 @@ TEST_F(OsTest, a_flood_does_not_starve_the_others) {
   });
 }
 
-TEST_F(OsTest, an_address_in_use_is_busy_and_localhost_has_one) {
+TEST_P(OsTest, an_address_in_use_is_busy_and_localhost_has_one) {
   auto first = env->network().listen("localhost:0").value();
   EXPECT_EQ(first->address().rfind("127.0.0.1:", 0), 0u);
   EXPECT_EQ(env->network().listen(first->address()).code(), Code::busy);
 }
 
-TEST_F(OsTest, ipv6_works_where_the_machine_has_it) {
+TEST_P(OsTest, ipv6_works_where_the_machine_has_it) {
   auto listener = env->network().listen("[::1]:0");
   if (!listener.ok()) GTEST_SKIP() << listener.status().detail();
   run_in_coroutine(*env, [&] {
@@ -164,7 +228,7 @@ TEST_F(OsTest, ipv6_works_where_the_machine_has_it) {
   });
 }
 
-TEST_F(OsTest, accept_survives_the_want_of_descriptors_without_spinning) {
+TEST_P(OsTest, accept_survives_the_want_of_descriptors_without_spinning) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
     env->log().set_level(LogLevel{100});
@@ -185,7 +249,7 @@ TEST_F(OsTest, accept_survives_the_want_of_descriptors_without_spinning) {
   });
 }
 
-TEST_F(OsTest, lane_work_runs_in_order_on_another_thread_while_the_loop_goes_on) {
+TEST_P(OsTest, lane_work_runs_in_order_on_another_thread_while_the_loop_goes_on) {
   auto lane = env->make_lane("a lane with a long name", 1);
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
@@ -211,7 +275,7 @@ TEST_F(OsTest, lane_work_runs_in_order_on_another_thread_while_the_loop_goes_on)
   });
 }
 
-TEST_F(OsTest, lane_work_outlives_the_patience_of_its_caller) {
+TEST_P(OsTest, lane_work_outlives_the_patience_of_its_caller) {
   auto lane = env->make_lane("lane", 1);
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
@@ -233,13 +297,13 @@ TEST_F(OsTest, lane_work_outlives_the_patience_of_its_caller) {
   });
 }
 
-TEST_F(OsTest, outside_a_coroutine_lane_work_runs_in_place) {
+TEST_P(OsTest, outside_a_coroutine_lane_work_runs_in_place) {
   std::thread::id ran_on;
   env->pool().run([&] { ran_on = std::this_thread::get_id(); });
   EXPECT_EQ(ran_on, std::this_thread::get_id());
 }
 
-TEST_F(OsTest, callbacks_posted_by_many_threads_all_arrive_and_wake_a_sleeping_loop) {
+TEST_P(OsTest, callbacks_posted_by_many_threads_all_arrive_and_wake_a_sleeping_loop) {
   constexpr int k_threads = 4;
   constexpr int k_each = 5000;
   int arrived = 0;
@@ -259,7 +323,7 @@ TEST_F(OsTest, callbacks_posted_by_many_threads_all_arrive_and_wake_a_sleeping_l
   EXPECT_EQ(arrived, k_threads * k_each);
 }
 
-TEST_F(OsTest, sleep_takes_the_time_it_was_given) {
+TEST_P(OsTest, sleep_takes_the_time_it_was_given) {
   run_in_coroutine(*env, [&] {
     Call call = call_for(10s);
     const Time start = env->now();
@@ -268,7 +332,7 @@ TEST_F(OsTest, sleep_takes_the_time_it_was_given) {
   });
 }
 
-TEST_F(OsTest, disk_errors_have_their_codes) {
+TEST_P(OsTest, disk_errors_have_their_codes) {
   auto full = env->disk().open("/dev/full", OpenMode::append).value();
   EXPECT_EQ(full->append("x").code(), Code::no_space);
   EXPECT_EQ(disk_error(EROFS, "x").code(), Code::read_only);
@@ -276,7 +340,7 @@ TEST_F(OsTest, disk_errors_have_their_codes) {
   EXPECT_EQ(disk_error(EIO, "x").code(), Code::io);
 }
 
-TEST_F(OsTest, what_is_stored_is_its_owners_only) {
+TEST_P(OsTest, what_is_stored_is_its_owners_only) {
   EXPECT_TRUE(env->disk().make_directories(path("a")).ok());
   env->disk().open(path("a/file"), OpenMode::create).value();
   for (const std::string& name : {path("a"), path("a/file")}) {
@@ -286,14 +350,14 @@ TEST_F(OsTest, what_is_stored_is_its_owners_only) {
   }
 }
 
-TEST_F(OsTest, random_bytes_differ) {
+TEST_P(OsTest, random_bytes_differ) {
   std::set<std::string> seen;
   for (int i = 0; i < 100; ++i) seen.insert(env->random_bytes(16));
   EXPECT_EQ(seen.size(), 100u);
   EXPECT_EQ(env->random_bytes(1000).size(), 1000u);
 }
 
-TEST_F(OsTest, the_log_is_one_line_an_event_and_cannot_be_forged) {
+TEST_P(OsTest, the_log_is_one_line_an_event_and_cannot_be_forged) {
   auto logging = make_os_env({.log_path = path("log")});
   logging->log().info("first name={}", "a\nb\x1b[2J");
   logging->log().debug("not at this level");
@@ -313,12 +377,16 @@ TEST_F(OsTest, the_log_is_one_line_an_event_and_cannot_be_forged) {
   EXPECT_EQ(second.substr(23, 14), "Z error second");
 }
 
-TEST_F(OsTest, a_signal_stops_the_loop) {
+TEST_P(OsTest, a_signal_stops_the_loop) {
   env->log().set_level(LogLevel{100});
   stop_on_signals(*env);
   scheduler.spawn("x", [&] { kill(getpid(), SIGTERM); });
   scheduler.run();
 }
+
+INSTANTIATE_TEST_SUITE_P(Io, OsTest, testing::Values(LoopIo::epoll, LoopIo::uring), [](const auto& one) {
+  return std::string(one.param == LoopIo::uring ? "uring" : "epoll");
+});
 
 }  // namespace
 }  // namespace hongyan::runtime

@@ -40,9 +40,8 @@ Snapshot snapshot;
 void on_asked(int) {
   const int saved_errno = errno;
   if (!snapshot.done.load(std::memory_order_acquire)) {
-    const std::string_view name = Scheduler::in_coroutine()
-                                      ? Scheduler::current().running()->name()
-                                      : std::string_view("the loop itself");
+    const std::string_view name = Scheduler::in_coroutine() ? Scheduler::current().running()->name()
+                                                            : std::string_view("the loop itself");
     const size_t bytes = std::min(name.size(), sizeof(snapshot.name) - 1);
     std::memcpy(snapshot.name, name.data(), bytes);
     snapshot.name[bytes] = '\0';
@@ -68,12 +67,17 @@ void listen_for_questions() {
 
 }  // namespace
 
-StallDetector::StallDetector(Scheduler& scheduler, Counters& counters, Log& log, Duration limit)
+StallDetector::StallDetector(Scheduler& scheduler, Counters& counters, Log& log, Duration limit,
+                             std::unique_ptr<ThreadMeter> meter)
     : scheduler_(scheduler),
       log_(log),
       limit_(limit),
       stalls_(counters.counter("hongyan_runtime_stalls",
-                               "Times one slice of the loop lasted longer than 10 ms")) {
+                               "Times one slice of the loop ran or blocked for more than 10 ms")),
+      descheduled_(counters.counter("hongyan_runtime_descheduled",
+                                    "Times one slice of the loop took more than 10 ms since the "
+                                    "machine had no processor for it")),
+      meter_(std::move(meter)) {
   listen_for_questions();
   sigset_t all, before;
   sigfillset(&all);
@@ -96,6 +100,7 @@ StallDetector::~StallDetector() {
 
 void StallDetector::on_loop_start() {
   std::lock_guard lock(mutex_);
+  meter_->attach();
   loop_ = pthread_self();
   loop_known_ = true;
 }
@@ -109,45 +114,57 @@ void StallDetector::wake() {
 void StallDetector::watch_loop() {
   // Twice within the limit, so that none that is half as long again stays unseen.
   const auto interval = limit_ / 2;
-  uint64_t seen = beat.load(std::memory_order_relaxed);
-  Time since = monotonic_now();
-  Time logged = since - k_log_every;
-  bool counted = false;
+  logged_ = monotonic_now() - k_log_every;
+  Slice slice;
   int idle = 0;
   std::unique_lock lock(mutex_);
+  begin(slice, beat.load(std::memory_order_relaxed));
   while (!closing_) {
     if (idle >= k_idle_looks) {
       dozing.store(true);
       // Between the last look and now the loop may have begun to work; it would not wake anybody.
-      if (beat.load() == seen) news_.wait(lock, [&] { return closing_ || !dozing.load(); });
+      if (beat.load() == slice.beat) news_.wait(lock, [&] { return closing_ || !dozing.load(); });
       dozing.store(false);
       idle = 0;
-      seen = beat.load(std::memory_order_relaxed);
-      since = monotonic_now();
+      begin(slice, beat.load(std::memory_order_relaxed));
       continue;
     }
     news_.wait_for(lock, interval);
     const uint64_t now_at = beat.load(std::memory_order_relaxed);
-    const Time now = monotonic_now();
     const bool busy = (now_at & 1) != 0;
-    if (now_at != seen || !busy) {
-      idle = busy ? 0 : idle + 1;
-      seen = now_at;
-      since = now;
-      counted = false;
+    if (now_at == slice.beat && busy) {
+      if (loop_known_) look_again(slice);
       continue;
     }
-    if (now - since < limit_ || !loop_known_) continue;
-    if (!counted) stalls_.add(1);
-    if (now - logged >= k_log_every) {
-      report(now - since, counted);
-      logged = now;
-    }
-    counted = true;
+    if (slice.late && !slice.stall) descheduled_.add(1);
+    idle = busy ? 0 : idle + 1;
+    begin(slice, now_at);
   }
 }
 
-// With the mutex held: the loop's thread does not end meanwhile.
+// With the mutex held, here and below: the loop's thread does not end meanwhile.
+void StallDetector::begin(Slice& slice, uint64_t beat) {
+  const Time now = monotonic_now();
+  slice = {.beat = beat, .since = now, .looked = now};
+  if ((beat & 1) != 0 && loop_known_) slice.use = meter_->read();
+}
+
+void StallDetector::look_again(Slice& slice) {
+  const ThreadUse use = meter_->read();
+  const Time now = monotonic_now();
+  slice.own += own_time(slice.use, use, now - slice.looked);
+  slice.use = use;
+  slice.looked = now;
+  slice.late = now - slice.since >= limit_;
+  if (slice.own < limit_) return;
+  if (!slice.stall) stalls_.add(1);
+  if (now - logged_ >= k_log_every) {
+    report(now - slice.since, slice.stall);
+    logged_ = now;
+  }
+  slice.stall = true;
+}
+
 void StallDetector::report(Duration so_far, bool again) {
   std::lock_guard one_at_a_time(snapshot.asking);
   snapshot.done.store(false, std::memory_order_release);

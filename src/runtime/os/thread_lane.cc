@@ -50,14 +50,19 @@ ThreadLane::~ThreadLane() {
 void ThreadLane::run(const std::function<void()>& work) {
   if (!Scheduler::in_coroutine()) return work();
   CHECK(&Scheduler::current() == &scheduler_);
+  start([&work] { work(); },
+        [scheduler = &scheduler_, waiting = scheduler_.running()] { scheduler->wake(waiting); });
+  // The job's end reaches the loop by post(), so it can't come before this coroutine is parked.
+  scheduler_.park_uncancellable();
+}
+
+void ThreadLane::start(std::function<void()> work, std::function<void()> then) {
   {
     std::lock_guard lock(mutex_);
     CHECK(!closing_);
-    jobs_.push_back(Job{.work = &work, .waiting = scheduler_.running()});
+    jobs_.push_back(Job{.work = std::move(work), .then = std::move(then)});
   }
   news_.notify_one();
-  // The job's end reaches the loop by post(), so it can't come before this coroutine is parked.
-  scheduler_.park_uncancellable();
 }
 
 void ThreadLane::work_loop() {
@@ -65,11 +70,11 @@ void ThreadLane::work_loop() {
     std::unique_lock lock(mutex_);
     news_.wait(lock, [&] { return closing_ || !jobs_.empty(); });
     if (jobs_.empty()) return;
-    const Job job = jobs_.front();
+    Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    (*job.work)();
-    scheduler_.post([scheduler = &scheduler_, waiting = job.waiting] { scheduler->wake(waiting); });
+    job.work();
+    scheduler_.post(std::move(job.then));
   }
 }
 

@@ -18,11 +18,14 @@ class ThreadLane : public Lane {
   ThreadLane(Scheduler& scheduler, std::string_view name, int threads);
   ~ThreadLane() override;
   void run(const std::function<void()>& work) override;
+  // On the loop's thread; nobody waits. `then` runs there when `work` is done. Who asks for ever more without waiting has
+  // a limit of its own.
+  void start(std::function<void()> work, std::function<void()> then);
 
  private:
   struct Job {
-    const std::function<void()>* work;
-    Coroutine* waiting;
+    std::function<void()> work;
+    std::function<void()> then;
   };
   void work_loop();
 

@@ -188,6 +188,8 @@ void Master::start(const WorkerAction& action) {
   if (shared) {
     variable += fmt::format("board={},{},{}", board_->descriptor(), cells, cell);
     inherited.push_back(board_->descriptor());
+  } else {
+    variable += fmt::format("share={},{}", action.slot, options_.rules.workers);
   }
   for (const Socket& socket : sockets_[shared ? 0 : action.slot]) {
     variable += fmt::format(" {}={}", socket.asked, socket.descriptor.number());
@@ -317,6 +319,13 @@ void Master::tell(const Process& process, std::string_view event, std::string_vi
 
 void Master::say_ready() {
   said_ready_ = true;
+  if (!options_.announce.empty()) {
+    std::vector<std::string> firsts;
+    for (const auto& set : sockets_) firsts.push_back(set[0].real);
+    if (const Status written = write_addresses(options_.announce, firsts); !written.ok()) {
+      std::fputs(fmt::format("{}: {}\n", options_.name, written.detail()).c_str(), stderr);
+    }
+  }
   std::string addresses;
   for (const auto& set : sockets_) {
     for (const Socket& socket : set) addresses += fmt::format(",\"{}\"", socket.real);
@@ -336,6 +345,19 @@ int run_worker_master(const WorkerMasterOptions& options) {
     return 1;
   }
   return master.run();
+}
+
+Status write_addresses(const std::string& path, const std::vector<std::string>& addresses) {
+  const std::string fresh = fmt::format("{}.{}", path, ::getpid());
+  std::string text;
+  for (const std::string& address : addresses) text += address + "\n";
+  const std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(fresh.c_str(), "we"), std::fclose);
+  const bool written = file != nullptr && std::fwrite(text.data(), 1, text.size(), file.get()) == text.size() &&
+                       std::fflush(file.get()) == 0 && std::rename(fresh.c_str(), path.c_str()) == 0;
+  if (written) return {};
+  const int error = errno;
+  ::unlink(fresh.c_str());
+  return Status(Code::io, path + ": " + std::strerror(error));
 }
 
 std::vector<std::string> own_command(int argc, char** argv) {

@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.h"
 #include "runtime/os/worker_plan.h"
 
 namespace hongyan::runtime {
@@ -30,12 +31,18 @@ struct WorkerMasterOptions {
   std::vector<std::string> addresses;  // As the service asks for them.
   WorkerSockets sockets = WorkerSockets::shared;
   WorkerRules rules;
+  // Where the first of the addresses is written for others when all serve, of each worker if they have their own.
+  // Empty: nowhere.
+  std::string announce = {};
   Duration memory_every = std::chrono::seconds(1);  // How often their memory is looked at.
 };
 
 // Until it is told to stop. 0: all drained; 1: it could not start, or its first worker ended before it served.
 // Before any other thread is started.
 int run_worker_master(const WorkerMasterOptions& options);
+
+// An address a line, such as lists of instances are (rpc/routing/resolver.h). The file is replaced as a whole.
+Status write_addresses(const std::string& path, const std::vector<std::string>& addresses);
 
 // This executable's path and words.
 std::vector<std::string> own_command(int argc, char** argv);

@@ -5,6 +5,8 @@
 
 #include <optional>
 
+#include "runtime/os/inherited.h"
+
 namespace hongyan::runtime {
 namespace {
 
@@ -135,6 +137,17 @@ TEST_F(WorkerPlanTest, a_replacement_that_crashes_leaves_the_old_one_serving) {
   EXPECT_EQ(only(WorkerDo::start)->slot, start->slot);
   plan_.ended(ids_[start->slot], now_);  // And the old one while the new one starts.
   EXPECT_TRUE(plan_.step(now_).empty());
+}
+
+TEST(Inherited, says_which_worker_it_is_of_how_many) {
+  const auto inherited = parse_inherited("share=1,3");
+  ASSERT_TRUE(inherited.ok());
+  EXPECT_EQ(inherited->share.index, 1u);
+  EXPECT_EQ(inherited->share.count, 3u);
+  EXPECT_EQ(parse_inherited("")->share.count, 1u);
+  for (const char* wrong : {"share=3,3", "share=0,0", "share=1", "share=x,2", "share=1,99999"}) {
+    EXPECT_EQ(parse_inherited(wrong).code(), Code::invalid) << wrong;
+  }
 }
 
 }  // namespace

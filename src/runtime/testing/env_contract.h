@@ -10,6 +10,7 @@
 
 #include "runtime/coro/sync.h"
 #include "runtime/env/env.h"
+#include "runtime/env/files.h"
 
 namespace hongyan::runtime {
 
@@ -72,6 +73,60 @@ inline void check_disk_contract(Disk& disk, const std::string& directory) {
   EXPECT_EQ(disk.lock(path("LOCK")).code(), Code::busy);
   lock.reset();
   EXPECT_TRUE(disk.lock(path("LOCK")).ok());
+}
+
+// Inside a coroutine of `env`. `directory` exists and is empty.
+inline void check_files_contract(Env& env, const std::string& directory) {
+  const auto path = [&](const std::string& name) { return directory + "/" + name; };
+  Files& files = env.files();
+  Call call = background_call(env, 60s);
+
+  auto file = files.open(call, path("log"), OpenMode::create).value();
+  EXPECT_TRUE(file->append("hello ").ok());
+  EXPECT_TRUE(file->append("world").ok());
+  EXPECT_TRUE(file->append("").ok());
+  EXPECT_TRUE(file->sync().ok());
+  EXPECT_EQ(file->size(call).value(), 11u);
+  EXPECT_EQ(file->read_at(call, 6, size_t{1} << 40).value(), "world");
+  EXPECT_EQ(file->read_at(call, 2, 3).value(), "llo");
+  EXPECT_EQ(file->read_at(call, 2, 0).value(), "");
+  EXPECT_EQ(file->read_at(call, 11, 5).value(), "");
+  EXPECT_EQ(file->read_at(call, uint64_t{1} << 40, 5).value(), "");
+  EXPECT_TRUE(file->truncate(5).ok());
+  EXPECT_TRUE(file->append("!").ok());
+
+  auto again = files.open(call, path("log"), OpenMode::append).value();
+  EXPECT_EQ(again->read_at(call, 0, 100).value(), "hello!");
+  EXPECT_TRUE(again->append("?").ok());
+  auto reader = files.open(call, path("log"), OpenMode::read).value();
+  EXPECT_EQ(reader->read_at(call, 0, 100).value(), "hello!?");
+  EXPECT_FALSE(reader->append("x").ok());
+  EXPECT_EQ(files.open(call, path("log"), OpenMode::create).value()->size(call).value(), 0u);
+  EXPECT_EQ(files.open(call, path("none"), OpenMode::read).code(), Code::not_found);
+  EXPECT_EQ(files.open(call, path("none"), OpenMode::append).code(), Code::not_found);
+  EXPECT_EQ(files.open(call, path("no/file"), OpenMode::create).code(), Code::not_found);
+
+  std::string much;  // More than is read at once.
+  for (int i = 0; much.size() < 3'000'000; ++i) much += std::to_string(i);
+  auto large = files.open(call, path("large"), OpenMode::create).value();
+  EXPECT_TRUE(large->append(much).ok());
+  EXPECT_TRUE(large->read_at(call, 0, much.size() * 2).value() == much);
+  EXPECT_TRUE(large->read_at(call, 7, 2'500'000).value() == much.substr(7, 2'500'000));
+
+  // A call that is over looks at nothing and makes nothing; what changes a file asks no call.
+  Call over = call.until(env.now());
+  EXPECT_EQ(reader->read_at(over, 0, 100).code(), Code::deadline);
+  EXPECT_EQ(reader->size(over).code(), Code::deadline);
+  EXPECT_EQ(files.open(over, path("new"), OpenMode::create).code(), Code::deadline);
+  EXPECT_FALSE(env.disk().exists(path("new")));
+  Nursery cancelled(env.scheduler());
+  cancelled.spawn("cancelled", [&] {
+    EXPECT_EQ(reader->read_at(call, 0, 100).code(), Code::cancelled);
+    EXPECT_TRUE(again->append("late").ok());
+  });
+  cancelled.cancel();
+  EXPECT_TRUE(cancelled.join(call).ok());
+  EXPECT_EQ(again->read_at(call, 0, 100).value(), "late");
 }
 
 inline std::string read_exactly(Stream& stream, Call& call, size_t bytes) {

@@ -16,6 +16,8 @@ TEST(TestEnv, its_disk_keeps_the_contract) {
   check_disk_contract(env.disk(), "/data");
   EXPECT_TRUE(env.disk().make_directories("relative/path").ok());
   check_disk_contract(env.disk(), "relative/path");
+  EXPECT_TRUE(env.disk().make_directories("/files").ok());
+  run_in_coroutine(env, [&] { check_files_contract(env, "/files"); });
 }
 
 TEST(TestEnv, its_network_keeps_the_contract) {

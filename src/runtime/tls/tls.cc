@@ -7,6 +7,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <ctime>
 #include <optional>
 #include <vector>
 
@@ -361,6 +362,16 @@ Result<std::string> certificate_fingerprint(const std::string& certificate_pem) 
   const CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
   if (certificate == nullptr) return failed(Code::invalid, "certificate");
   return fingerprint_of(certificate.get());
+}
+
+Result<int64_t> certificate_ends_ms(const std::string& certificate_pem) {
+  const BioPtr bio = bio_of(certificate_pem);
+  const CertificatePtr certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr));
+  std::tm ends{};
+  if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate.get()), &ends) != 1) {
+    return failed(Code::invalid, "certificate");
+  }
+  return static_cast<int64_t>(::timegm(&ends)) * 1000;
 }
 
 Result<std::shared_ptr<TlsServer>> make_tls_server(const TlsIdentity& identity) {

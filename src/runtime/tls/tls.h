@@ -24,6 +24,8 @@ struct TlsIdentity {
 Result<TlsIdentity> make_self_signed(const std::string& listen_address, int64_t utc_ms);
 // SHA-256 over the first certificate, "AB:CD:...": what a person compares.
 Result<std::string> certificate_fingerprint(const std::string& certificate_pem);
+// Until when the first certificate is valid, in UTC.
+Result<int64_t> certificate_ends_ms(const std::string& certificate_pem);
 
 class TlsStream : public Stream {
  public:

@@ -126,19 +126,19 @@ struct Evaluation::Draft {
   const TableSpec& spec;
   StoredHeader header;
   uint64_t version = 0;   // What written rows carry.
-  std::map<Key, std::optional<std::string>> writes;
+  Changes writes;
   const std::string prefix = entity_prefix(entity);
 
   std::string key(Kind kind, std::string_view row) const {
     std::string out;
-    out.reserve(prefix.size() + 1 + row.size());
+    out.reserve(prefix.size() + 1 + row.size() + sizeof(uint64_t));  // A version may be put behind it.
     out = prefix;
     put_u8(out, static_cast<uint8_t>(kind));
     out += row;
     return out;
   }
-  void put(Space space, std::string at, std::string value) { writes[{space, std::move(at)}] = std::move(value); }
-  void erase(Space space, std::string at) { writes[{space, std::move(at)}] = std::nullopt; }
+  void put(Space space, std::string at, std::string value) { writes.insert_or_assign(Key{space, std::move(at)}, std::move(value)); }
+  void erase(Space space, std::string at) { writes.insert_or_assign(Key{space, std::move(at)}, std::nullopt); }
 };
 
 Evaluation::Evaluation(const Tables& tables, Backend& backend, CommitCache& cache, Moment moment)
@@ -173,7 +173,7 @@ Result<CommitReply> Evaluation::evaluate(const Commit& commit) {
   while (!draft.writes.empty()) {
     auto placed = overlay_.insert(draft.writes.extract(draft.writes.begin()));
     if (in_group_) {
-      undo_.emplace_back(placed.position->first,
+      undo_.emplace_back(placed.position,
                          placed.inserted ? std::optional<Changed>() : std::optional<Changed>(placed.position->second));
     }
     if (!placed.inserted) placed.position->second = std::move(placed.node.mapped());
@@ -188,7 +188,7 @@ void Evaluation::begin_group() {
 
 void Evaluation::drop_group() {
   for (auto change = undo_.rbegin(); change != undo_.rend(); ++change) {
-    if (change->second) overlay_[change->first] = std::move(*change->second);
+    if (change->second) change->first->second = std::move(*change->second);
     else overlay_.erase(change->first);
   }
   undo_.clear();
@@ -204,17 +204,22 @@ std::vector<Write> Evaluation::take_writes() {
   return writes;
 }
 
+const Evaluation::Changed* Evaluation::changed(const Draft& draft, Space space, std::string_view key) const {
+  const KeyView at{space, key};
+  for (const Changes* changes : {&draft.writes, &overlay_}) {
+    if (changes->empty()) continue;
+    if (const auto found = changes->find(at); found != changes->end()) return &found->second;
+  }
+  return nullptr;
+}
+
 Result<std::optional<std::string>> Evaluation::stored(const Draft& draft, Space space, const std::string& key) {
-  const Key at{space, key};
-  if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
-  if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
+  if (const Changed* here = changed(draft, space, key)) return *here;
   return backend_.get(space, key, Reach::disk);
 }
 
 Result<std::optional<std::string>> Evaluation::stored_often(const Draft& draft, const std::string& key) {
-  const Key at{Space::rows, key};
-  if (const auto found = draft.writes.find(at); found != draft.writes.end()) return found->second;
-  if (const auto found = overlay_.find(at); found != overlay_.end()) return found->second;
+  if (const Changed* here = changed(draft, Space::rows, key)) return *here;
   if (const auto* known = cache_.find(key)) return *known;
   std::optional<std::string> value = TRY(backend_.get(Space::rows, key, Reach::disk));
   cache_.keep(key, value);
@@ -289,14 +294,9 @@ Result<bool> Evaluation::preconditions_hold(Draft& draft, const Commit& commit, 
 Status Evaluation::apply(Draft& draft, const Commit& commit, CommitReply& reply) {
   for (const Mutation& mutation : commit.mutations) {
     switch (mutation.kind) {
-      case Mutation::Kind::put: {
-        std::string key = mutation.key;
-        std::string payload = mutation.value;
-        if (mutation.stamp == Mutation::Stamp::key) put_u64(key, draft.version);
-        if (mutation.stamp == Mutation::Stamp::value) put_u64(payload, draft.version);
-        TRY(put_row(draft, key, payload));
+      case Mutation::Kind::put:
+        TRY(put_row(draft, mutation.key, mutation.value, mutation.stamp));
         break;
-      }
       case Mutation::Kind::erase:
         TRY(erase_row(draft, mutation.key));
         break;
@@ -320,15 +320,20 @@ Status Evaluation::apply(Draft& draft, const Commit& commit, CommitReply& reply)
   return {};
 }
 
-Status Evaluation::put_row(Draft& draft, const std::string& key, std::string_view payload) {
+Status Evaluation::put_row(Draft& draft, std::string_view key, std::string_view payload, Mutation::Stamp stamp) {
+  std::string at = draft.key(Kind::row, key);
+  if (stamp == Mutation::Stamp::key) put_u64(at, draft.version);
   if (draft.spec.tracked) {
-    TRY(forget_change(draft, key));
+    const std::string_view stamped = std::string_view(at).substr(draft.prefix.size() + 1);
+    TRY(forget_change(draft, stamped));
     std::string change;
     put_u64(change, draft.version);
-    change += key;
+    change += stamped;
     draft.put(Space::rows, draft.key(Kind::change, change), std::string(1, '\0'));
   }
-  draft.put(Space::rows, draft.key(Kind::row, key), encode_row(draft.version, payload));
+  std::string value = encode_row(draft.version, payload);
+  if (stamp == Mutation::Stamp::value) put_u64(value, draft.version);
+  draft.put(Space::rows, std::move(at), std::move(value));
   return {};
 }
 
@@ -350,7 +355,7 @@ Status Evaluation::erase_row(Draft& draft, const std::string& key) {
 }
 
 // A row stands in the change index once, at its last change.
-Status Evaluation::forget_change(Draft& draft, const std::string& key) {
+Status Evaluation::forget_change(Draft& draft, std::string_view key) {
   std::optional<uint64_t> changed_at;
   if (const auto value = TRY(stored(draft, Space::rows, draft.key(Kind::row, key)))) {
     const auto row = parse_row(*value);
@@ -428,7 +433,7 @@ Status Evaluation::purge_tombstones(Draft& draft) {
   TRY(cursor->status());
   // Tombstones of this very batch are not under the cursor; they wait for the next floor.
   const auto fresh = [&](const auto& writes) {
-    for (auto write = writes.lower_bound({Space::rows, from}); write != writes.end(); ++write) {
+    for (auto write = writes.lower_bound(KeyView{Space::rows, from}); write != writes.end(); ++write) {
       if (write->first.first != Space::rows || write->first.second >= end) break;
       if (write->second && *write->second == std::string_view("\1", 1)) return true;
     }
@@ -479,7 +484,7 @@ Status Evaluation::trim_requests(Draft& draft) {
   }
   TRY(cursor->status());
   // This batch's own ids are not under the cursor, and a clock that was set back may have issued them.
-  const auto fresh = overlay_.lower_bound({Space::rows, from});
+  const auto fresh = overlay_.lower_bound(KeyView{Space::rows, from});
   if (fresh == overlay_.end() || fresh->first >= Key{Space::rows, end}) {
     header.oldest_request_ms = static_cast<uint64_t>(limit_ms);
   }

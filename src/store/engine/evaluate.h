@@ -53,16 +53,28 @@ class Evaluation {
  private:
   struct Draft;  // One commit's changes until it is known to pass.
   using Key = std::pair<Space, std::string>;
+  using KeyView = std::pair<Space, std::string_view>;
+  struct KeyLess {
+    using is_transparent = void;
+    static KeyView view(const Key& key) { return {key.first, key.second}; }
+    static KeyView view(const KeyView& key) { return key; }
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const { return view(a) < view(b); }
+  };
+  using Changed = std::optional<std::string>;
+  using Changes = std::map<Key, Changed, KeyLess>;
 
+  // What this commit or one before it in the batch has made of the row; null: nothing.
+  const Changed* changed(const Draft& draft, Space space, std::string_view key) const;
   Result<std::optional<std::string>> stored(const Draft& draft, Space space, const std::string& key);
   // Of rows that the next commit will ask for again.
   Result<std::optional<std::string>> stored_often(const Draft& draft, const std::string& key);
   Result<std::optional<CommitReply>> recorded(Draft& draft, const Commit& commit);
   Result<bool> preconditions_hold(Draft& draft, const Commit& commit, CommitReply& reply);
   Status apply(Draft& draft, const Commit& commit, CommitReply& reply);
-  Status put_row(Draft& draft, const std::string& key, std::string_view payload);
+  Status put_row(Draft& draft, std::string_view key, std::string_view payload, Mutation::Stamp stamp = Mutation::Stamp::none);
   Status erase_row(Draft& draft, const std::string& key);
-  Status forget_change(Draft& draft, const std::string& key);
+  Status forget_change(Draft& draft, std::string_view key);
   Result<int64_t> number(const Draft& draft, const std::string& key);
   Status apply_work(Draft& draft, const Commit& commit);
   Status raise_floor(Draft& draft, uint64_t floor);
@@ -75,10 +87,9 @@ class Evaluation {
   Backend& backend_;
   CommitCache& cache_;
   Moment moment_;
-  using Changed = std::optional<std::string>;
-  std::map<Key, Changed> overlay_;
+  Changes overlay_;
   bool in_group_ = false;
-  std::vector<std::pair<Key, std::optional<Changed>>> undo_;  // What the group's keys were in the overlay before.
+  std::vector<std::pair<Changes::iterator, std::optional<Changed>>> undo_;  // What the group's keys were in the overlay before.
 };
 
 }  // namespace hongyan::store

@@ -69,7 +69,7 @@ std::optional<WorkKey> parse_work_key(std::string_view key) {
 
 std::string encode_row(uint64_t version, std::string_view payload) {
   std::string out;
-  out.reserve(payload.size() + 4);
+  out.reserve(payload.size() + 4 + sizeof(uint64_t));  // The version may be put behind it, too.
   put_varint(out, version);
   out.append(payload);
   return out;

@@ -1,7 +1,10 @@
 #include "access/web_gate/impl/connection.h"
 
 #include <algorithm>
+#include <optional>
 #include <vector>
+
+#include "api/gate/read_buffer.h"
 
 namespace hongyan::access {
 
@@ -104,7 +107,7 @@ bool Connection::read_request(rpc::HttpParser& parser) {
   // A new connection has no right to silence: whoever opens one has something to say.
   const bool fresh = std::exchange(first_, false) || !parser.idle();
   Time limit = runtime::after(gate_.env.now(), fresh ? config.header_limit : config.idle_limit);
-  std::vector<char> buffer(k_read_bytes);
+  api::ReadBuffer buffer;
   bool in_body = false;
   while (!parser.complete()) {
     if (parser.error() != 0) {
@@ -127,7 +130,10 @@ bool Connection::read_request(rpc::HttpParser& parser) {
     call.deadline = limit;
     waiting_ = parser.idle();
     if (waiting_ && gate_.stopping) return false;
-    const Result<size_t> count = stream_->read(call, buffer);
+    std::optional<runtime::MayPark> may_park;
+    if (waiting_) may_park.emplace();  // Nobody else knows of this stack.
+    const Result<size_t> count = stream_->read(call, buffer.room());
+    may_park.reset();
     if (count.code() == Code::deadline) {
       gate_.counters.slow.add(1);
       if (!waiting_) refuse(408);
@@ -136,7 +142,7 @@ bool Connection::read_request(rpc::HttpParser& parser) {
     if (!count.ok() || *count == 0) return false;
     if (waiting_ && !fresh) limit = runtime::after(gate_.env.now(), config.header_limit);
     waiting_ = false;
-    parser.feed(std::string_view(buffer.data(), *count));
+    parser.feed(buffer.took(*count));
   }
   return unfinished_.resize(0);
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <vector>
 
 #include "api/json/json.h"
 
@@ -14,7 +13,6 @@ using runtime::Time;
 
 namespace {
 
-constexpr size_t k_read_bytes = 4096;
 constexpr size_t k_name_bytes_max = 64;  // Ids that clients choose, command paths.
 constexpr Duration k_close_grace = std::chrono::seconds(2);  // For the other side to read why, before the socket goes.
 constexpr Duration k_finish_limit = std::chrono::seconds(15);  // Longer than any command but a poll.
@@ -80,13 +78,13 @@ void WebLink::run(std::string early) {
 
 void WebLink::read_frames(std::string early) {
   if (!early.empty()) feed(early);
-  std::vector<char> buffer(k_read_bytes);
+  api::ReadBuffer buffer;
   Time last_read = env_.now();
   Time next_ping = runtime::after(last_read, config_.ping);
   for (;;) {
     Call call;
     call.deadline = std::min(next_ping, runtime::after(last_read, config_.idle_limit));
-    const Result<size_t> count = stream_.read(call, buffer);
+    const Result<size_t> count = read_idle(call, buffer);
     if (count.code() == Code::deadline) {
       if (env_.now() >= runtime::after(last_read, config_.idle_limit)) {
         counters_.slow.add(1);
@@ -99,9 +97,15 @@ void WebLink::read_frames(std::string early) {
     }
     if (!count.ok() || *count == 0) return;
     last_read = env_.now();
-    feed(std::string_view(buffer.data(), *count));
+    feed(buffer.took(*count));
     if (codec_.close_received()) return;
   }
+}
+
+// What others know of a link is the WebLink and its Connection; what is on this stack is known to nobody else.
+Result<size_t> WebLink::read_idle(Call& call, api::ReadBuffer& buffer) {
+  const runtime::MayPark may_park;
+  return stream_.read(call, buffer.room());
 }
 
 void WebLink::feed(std::string_view bytes) {

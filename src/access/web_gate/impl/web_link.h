@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/gate/budget.h"
+#include "api/gate/read_buffer.h"
 #include "access/web_gate/impl/web_commands.h"
 #include "access/web_gate/impl/web_counters.h"
 #include "access/web_gate/web_socket.h"
@@ -28,6 +29,7 @@ class WebLink : public api::LinkMember {
 
  private:
   void read_frames(std::string early);
+  Result<size_t> read_idle(Call& call, api::ReadBuffer& buffer);
   void feed(std::string_view bytes);
   void on_text(std::string text);
   void answer(std::string_view id, std::string_view body);
