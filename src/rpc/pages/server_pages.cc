@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "rpc/pages/wiring.h"
+#include "runtime/log/log.h"
 
 namespace hongyan::rpc {
 namespace {

@@ -125,6 +125,7 @@ inline void Coroutine::end() {
 class RunQueue {
  public:
   bool empty() const { return first_ == end_; }
+  uint64_t size() const { return end_ - first_; }
   void push_back(Coroutine& coroutine) {
     if (end_ - first_ > mask_) resize(2 * mask_ + 1);
     ring_[end_++ & mask_] = &coroutine;

@@ -108,7 +108,7 @@ SchedulerStats Scheduler::stats() const {
   impl_->bury_ended();
   SchedulerStats stats;
   stats.live = impl_->live;
-  impl_->run_queue.each([&stats](const auto&) { ++stats.ready; });
+  stats.ready = impl_->run_queue.size();
   stats.waiting_timers = impl_->timers.size();
   stats.spawned = impl_->spawned;
   stats.parked = impl_->parked;
