@@ -25,7 +25,7 @@ class ShortLinkImpl : public ShortLink {
   }
   internal::GateService& gate_service() override { return links_; }
 
-  rpc::HttpResponse respond(const rpc::HttpRequest& request, std::string_view address) override {
+  rpc::HttpResponse respond(const rpc::HttpRequest& request, const api::Origin& origin) override {
     rpc::HttpResponse response;
     response.for_browsers = false;
     if (request.method != "POST") {
@@ -42,7 +42,7 @@ class ShortLinkImpl : public ShortLink {
     }
     Call call;
     const std::string_view path = request.path().substr(k_prefix.size());
-    response.body = commands_.by_path(call, path, request.body, {.address = address}, nullptr);
+    response.body = commands_.by_path(call, path, request.body, origin, nullptr);
     return response;
   }
 
