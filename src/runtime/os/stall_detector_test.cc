@@ -52,8 +52,7 @@ struct StallTest : testing::Test {
 __attribute__((noinline)) void hold_the_thread_up(KeepsLines& log) {
   const Time limit = monotonic_now() + 20s;
   while (log.lines().empty() && monotonic_now() < limit) {
-    for (volatile int i = 0; i < 1'000'000; i = i + 1) {
-    }
+    for (int i = 0; i < 1'000'000; ++i) asm volatile("");
   }
 }
 
