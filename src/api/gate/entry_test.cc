@@ -258,8 +258,9 @@ TEST_F(EntryTest, a_ticket_that_a_link_has_shown_is_asked_its_time_and_its_sessi
 
 TEST_F(EntryTest, ticket_past_half_its_life_is_renewed_once_a_minute) {
   const std::string old = backend_.ticket(k_alice, k_phone, 1, 11 * k_hour_ms);
-  Link link{.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,
-                                      .expires_ms = env_.utc_ms() + 11 * k_hour_ms}};
+  Link link;
+  link.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,
+                                .expires_ms = env_.utc_ms() + 11 * k_hour_ms};
   const BaseResponse base = send(old, &link);
   EXPECT_EQ(code(base.new_ticket()), 0u);
   EXPECT_EQ(link.identity->expires_ms, env_.utc_ms() + 24 * k_hour_ms);
