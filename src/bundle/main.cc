@@ -278,11 +278,13 @@ int main(int argc, char** argv) {
     std::fputs(config->describe().c_str(), stdout);
     return 0;
   }
-  const auto env = runtime::make_os_env({.pool_threads = 2,
-                                         .log_path = config->text("log.file"),
-                                         .counters_path = runtime::counters_path(config->text("counters.file"), options.data),
-                                         .io = runtime::loop_io(config->text("runtime.io")),
-                                         .files = runtime::file_io(config->text("runtime.files"))});
+  runtime::OsEnvOptions os_options;
+  os_options.pool_threads = 2;
+  os_options.log_path = config->text("log.file");
+  os_options.counters_path = runtime::counters_path(config->text("counters.file"), options.data);
+  os_options.io = runtime::loop_io(config->text("runtime.io"));
+  os_options.files = runtime::file_io(config->text("runtime.files"));
+  const auto env = runtime::make_os_env(os_options);
   runtime::stop_on_signals(*env);
   const std::string& level = config->text("log.level");
   env->log().set_level(level == "debug"     ? runtime::LogLevel::debug
