@@ -165,7 +165,9 @@ double ratio_median(const std::vector<double>& ours, const std::vector<double>& 
 
 Status bench_files(Env&, const Options& options, Report& report) {
   const auto ring = runtime::make_os_env({});
-  const auto threads = runtime::make_os_env({.files = runtime::FileIo::threads});
+  runtime::OsEnvOptions by_threads;
+  by_threads.files = runtime::FileIo::threads;
+  const auto threads = runtime::make_os_env(by_threads);
   if (runtime::describe_io(*ring) != "epoll, files by io_uring") {
     report.note("The kernel refuses io_uring here: ours are threads in both columns.");
   }

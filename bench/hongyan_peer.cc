@@ -136,7 +136,9 @@ std::string run_load(Env& env, int port, const Load& load) {
 
 int serve_hongyan(bool bare, size_t connections_max, bool uring) {
   if (connections_max > 4096) raise_descriptor_limit(connections_max + 1000);
-  const auto env = runtime::make_os_env({.io = uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll});
+  runtime::OsEnvOptions io;
+  io.io = uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll;
+  const auto env = runtime::make_os_env(io);
   env->log().set_level(runtime::LogLevel::error);
   EchoServer echo;
   Counting counting(env->counters());

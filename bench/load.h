@@ -53,7 +53,7 @@ std::string load_raw(int port, const Load& load, const std::string& message, siz
 // Ours, in this process, until the standard input ends. "port of the frames and of HTTP".
 int serve_hongyan(bool bare, size_t connections_max, bool uring = false);
 int load_hongyan(int port);      // Answers questions.
-int serve_overload(const std::string& how);  // "level", "chance", "nobody": whom it takes.
+int serve_overload(const std::string& how);  // "level", "chance", "nobody": whom it takes; "idle": a call is no work.
 int load_overload(int port);
 int load_bytes(int port, bool http);
 int hold_connections(int port);  // "count": opens so many, speaks once on each, holds them.

@@ -122,6 +122,7 @@ int run_peer(const std::string& role, int port) {
   if (role == "serve-level") return serve_overload("level");
   if (role == "serve-chance") return serve_overload("chance");
   if (role == "serve-nobody") return serve_overload("nobody");
+  if (role == "serve-idle") return serve_overload("idle");
   if (role == "load-overload") return load_overload(port);
   if (role == "serve-raw") return serve_raw();
   if (role == "load") return load_hongyan(port);

@@ -29,6 +29,8 @@ void declare_settings(runtime::Config& config) {
   config.declare("limits.anonymous_burst", 20, "Logins and registrations of one address at once", 1, 1'000'000);
   config.declare("limits.public_per_second", 20, "Look-ups of profiles and names by one user per second and kind; of a service a hundred times as many", 1, 1'000'000);
   config.declare("limits.public_burst", 200, "Such look-ups of one user at once", 1, 1'000'000);
+  config.declare_choice("limits.overload", "on", "Whether the gates refuse the less important requests when requests queue", {"on", "off"});
+  config.declare("limits.overload_queue_ms", 20, "Time in the queue, on average over a second, that is overload", 1, 10'000);
   config.declare("workers.count", 0, "Workers of each logic service that runs as processes of its own; 0: one process without a master", 0, 256);
   config.declare("workers.data_count", 0, "Workers of each data service and of presence, each with an address of its own; 0: one process without a master", 0, 256);
   config.declare("workers.restart_minutes", 360, "How often each is replaced, one after the other; 0: never", 0, 100'000);
@@ -77,6 +79,8 @@ Result<RoomSettings> room_settings(const runtime::Config& config) {
                           .burst = static_cast<double>(config.integer("limits.requests_burst"))};
   out.entry.per_address = {.per_second = static_cast<double>(config.integer("limits.anonymous_per_second")),
                            .burst = static_cast<double>(config.integer("limits.anonymous_burst"))};
+  out.entry.overload_control = config.text("limits.overload") == "on";
+  out.entry.overload.queue_wait_max = std::chrono::milliseconds(config.integer("limits.overload_queue_ms"));
   constexpr double k_service_share = 100;  // A service asks for many users.
   const rpc::Rate look_ups{.per_second = static_cast<double>(config.integer("limits.public_per_second")),
                            .burst = static_cast<double>(config.integer("limits.public_burst"))};

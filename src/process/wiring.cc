@@ -109,8 +109,8 @@ access::WebGateDeps web_gate_deps(Surroundings& around, api::Entry& entry, acces
   return {.entry = entry,
           .presence = presence(around),
           .site = {},
-          .short_link = [&short_link](const rpc::HttpRequest& request, std::string_view address) {
-            return short_link.respond(request, address);
+          .short_link = [&short_link](const rpc::HttpRequest& request, const api::Origin& origin) {
+            return short_link.respond(request, origin);
           }};
 }
 

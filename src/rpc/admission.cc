@@ -19,10 +19,8 @@ void DagorAdmission::started(const MethodInfo&, runtime::Duration queue_wait) {
   dagor_.waited(queue_wait, now_);
 }
 
-// It arrived and it queued; that it was not handled is no sign of health.
 void DagorAdmission::late(const Arrival& arrival) {
-  (void)dagor_.admit(arrival.priority, arrival.now - arrival.arrived, arrival.now);
-  dagor_.waited(arrival.now - arrival.arrived, arrival.now);
+  dagor_.late(arrival.priority, arrival.now - arrival.arrived, arrival.now);
   late_.add(1);
 }
 

@@ -15,6 +15,7 @@ import ports
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SERVER = ROOT / "build/bin/hongyan-server"
+OVERLOADED = 3
 
 
 class Refused(Exception):
@@ -111,7 +112,7 @@ class Client:
         self.connection = None
         self.feature_level = 2
 
-    def call(self, path, body=None, timeout=15):
+    def call(self, path, body=None, timeout=15, patience_s=30):
         body = dict(body or {})
         body["base"] = {"ticket": self.ticket, "deviceId": self.device_id, "featureLevel": self.feature_level, **body.get("base", {})}
         reused = self.connection is not None
@@ -126,7 +127,7 @@ class Client:
                 self.connection.close()
             self.connection = None
             if reused:  # The server closed it between two requests; every command may be sent twice.
-                return self.call(path, body, timeout)
+                return self.call(path, body, timeout, patience_s)
             raise Unreached(str(error)) from error
         if answer.status != 200:
             raise AssertionError(f"HTTP {answer.status} for {path}: {data[:200]!r}")
@@ -134,6 +135,10 @@ class Client:
         base = result.get("base", {})
         if base.get("newTicket"):
             self.ticket = base["newTicket"]
+        if base.get("code", 0) == OVERLOADED and patience_s > 0:  # Nothing was done: later, as it says.
+            wait = base.get("retryAfterMs", 1000) / 1000
+            time.sleep(wait)
+            return self.call(path, body, timeout, patience_s - wait)
         if base.get("code", 0) != 0:
             raise Refused(base)
         return result

@@ -3,8 +3,17 @@
 """Hostile input from 64 connections beside two people who chat: every input gets a documented code at once or a clean
 close, the server's memory and descriptors stay, and the two don't notice more than their share of the processor.
 
-CI runs a slice of each class, HY_LONG=1 runs 10^5 of each. The pair's p99 is reported as a ratio, not judged: a shared
-machine is no stopwatch. ONLY=name runs one class, HOSTILE_COUNT=n another number of inputs, SEED=n repeats a run."""
+CI runs a slice of each class, HY_LONG=1 runs 10^5 of each and judges the pair's p99 too: at most twice what it is
+without the attackers. In CI it is only told: a shared machine is no stopwatch. ONLY=name runs one class, HOSTILE_COUNT=n
+another number of inputs, SEED=n repeats a run.
+
+What the p99 is of: one line from one friend to the other, until the other has it and the first has seen it in its own
+inbox, at the friends' own clock, over the same loopback. The server has the first processor to itself, with all its
+threads; the second is shared by the friends, at the usual priority, and the attackers, at the lowest (nice 19), for
+theirs would be other machines. So what the attackers' own work costs the friends is left out as far as a kernel can,
+and what they cost the server is not: it has half the machine, with and without them. "Alone" is the same pair on the
+same processors: a spell before each class, all of them together, so that a fast or slow minute is on both sides. With
+one processor everything shares it and nothing is judged."""
 import base64
 import http.client
 import json
@@ -23,6 +32,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 import hostile  # noqa: E402
 from web_client import Client, Refused, Server, befriend, expect_code, new_password  # noqa: E402
 
+JUDGED_MAX = 2.0  # Times the pair's p99 alone.
 LONG = bool(os.environ.get("HY_LONG"))
 COUNT = int(os.environ.get("HOSTILE_COUNT", 100_000 if LONG else 3_000))
 WARM_UP = 300
@@ -104,8 +114,19 @@ class Pair:
         self.stopping.set()
         self.thread.join()
 
-    def p99(self):
-        return sorted(self.seconds)[int(len(self.seconds) * 0.99)] if self.seconds else 0.0
+
+def p99(seconds):
+    return sorted(seconds)[int(len(seconds) * 0.99)] if seconds else 0.0
+
+
+def p50(seconds):
+    return sorted(seconds)[len(seconds) // 2] if seconds else 0.0
+
+
+def chat_alone(pair, seconds, into):
+    with pair:
+        time.sleep(seconds)
+    into += pair.seconds
 
 
 def holdings(client):
@@ -157,6 +178,17 @@ def run_class(state_file, name, count, seed):
     return json.loads(done.stdout)
 
 
+def separate(server):
+    """The server on one processor, we and our children on another. False: not possible here."""
+    processors = sorted(os.sched_getaffinity(0))
+    if len(processors) < 2:
+        return False
+    for thread in pathlib.Path(f"/proc/{server.process.pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), processors[:1])
+    os.sched_setaffinity(0, processors[1:2])
+    return True
+
+
 def attack_all(server, pair, state_file, names, seed):
     for _ in range(200):
         pair.exchange()
@@ -165,18 +197,21 @@ def attack_all(server, pair, state_file, names, seed):
     sockets, files = settled(server, 2)
     memory, threads = resident(server), pathlib.Path(f"/proc/{server.process.pid}/task")
     threads_before = len(list(threads.iterdir()))
-    with pair:
-        time.sleep(3)
-    alone = pair.p99()
-    print(f"before: {memory >> 20} MiB resident, {sockets} sockets, {files} files; the pair alone: p99 {alone * 1000:.1f} ms")
+    apart = separate(server)
+    alone = []
+    chat_alone(pair, 3, alone)
+    print(f"before: {memory >> 20} MiB resident, {sockets} sockets, {files} files; the pair alone: p99 {p99(alone) * 1000:.1f} ms")
     failed, worst = [], 0.0
     for name in names:
+        chat_alone(pair, 1, alone)
         with pair:
             result = run_class(state_file, name, COUNT, seed)
         tally = result["tally"]
-        ratio = pair.p99() / alone
+        ratio = p99(pair.seconds) / p99(alone)
         worst = max(worst, ratio)
-        print(f"{name:18} {sum(tally.values()):7} in {result['seconds']:6.1f} s  pair p99 {pair.p99() * 1000:6.1f} ms = {ratio:4.1f}x  "
+        if LONG and apart and ratio > JUDGED_MAX:
+            failed.append(f"{name}: the pair's p99 is {ratio:.1f}x")
+        print(f"{name:18} {sum(tally.values()):7} in {result['seconds']:6.1f} s  pair p99 {p99(pair.seconds) * 1000:6.1f} ms = {ratio:4.1f}x  p50 {p50(pair.seconds) * 1000:5.1f}  of {len(pair.seconds)}  "
               f"{resident(server) >> 20} MiB  " + ", ".join(f"{k}: {v}" for k, v in sorted(tally.items())), flush=True)
         for line in result["wrong"]:
             print("    " + line)

@@ -27,6 +27,7 @@ class LongLinkImpl : public LongLink {
                .logic = logic_,
                .counters = counters_,
                .budget = api::Budget(config.unfinished_bytes_max),
+               .turnstile = api::Turnstile(env.scheduler()),
                .tls = std::move(deps.tls),
                .seal_keys = std::move(deps.seal_keys)},
         nursery_(env.scheduler()) {}
@@ -68,6 +69,7 @@ class LongLinkImpl : public LongLink {
         continue;
       }
       take(std::move(*stream));
+      env_.scheduler().yield();  // However many knock: those who are inside have their turns.
     }
   }
 

@@ -567,5 +567,72 @@ TEST_F(LongLinkTest, other_machines_are_served_over_tls_or_sealed_only) {
   });
 }
 
+// --- overload ---
+
+// What everything costs the loop: 500 requests a second are all it can do. Sixty devices ask for thousands of the least
+// important; five send, three at a time in one write.
+TEST_F(LongLinkTest, under_overload_sends_get_through_the_rest_is_refused_at_once_and_each_link_has_its_answers_in_order) {
+  constexpr uint32_t k_typing = 306;
+  backend_.chat.on_send = [this](Call&, const SendRequest&) -> Result<SendResponse> {
+    env_.advance(2ms);
+    return SendResponse();
+  };
+  backend_.chat.on_typing = [this](Call&, const client::TypingRequest&) -> Result<client::TypingResponse> {
+    env_.advance(2ms);
+    return client::TypingResponse();
+  };
+  int asked = 0, refused = 0, late_refusals = 0, sent = 0, failed = 0;
+  with_link([&] {
+    const runtime::Time start = env_.now(), settled = start + 10s, end = start + 20s;
+    runtime::Nursery devices(env_.scheduler());
+    const auto identify_as = [&](uint64_t uin) {
+      LongLinkClient one = client();
+      backend_.log_in(uin, k_phone);
+      IdentifyRequest request;
+      request.mutable_base()->set_ticket(backend_.ticket(uin, k_phone));
+      EXPECT_EQ(one.ask<IdentifyResponse>(k_cmdid_identify, k_seq_identify, request).base().code(), 0u);
+      return one;
+    };
+    for (uint64_t i = 0; i < 60; ++i) {
+      devices.spawn("typing", [&, i] {
+        LongLinkClient one = identify_as(20'000 + i);
+        for (uint32_t seq = 1; env_.now() < end; ++seq) {
+          const runtime::Time asked_at = env_.scheduler().read_clock();
+          const auto base = one.ask<client::TypingResponse>(k_typing, seq, client::TypingRequest()).base();
+          if (env_.now() >= settled) ++asked;
+          if (base.code() == 0) continue;
+          EXPECT_EQ(base.code(), 3u);
+          EXPECT_GE(base.retry_after_ms(), 1000u);
+          if (env_.now() >= settled) ++refused;
+          if (env_.now() >= settled && env_.scheduler().read_clock() - asked_at > 100ms) ++late_refusals;
+          wait(10ms);  // Not a second, as it was told: it insists.
+        }
+      });
+    }
+    for (uint64_t i = 0; i < 5; ++i) {
+      devices.spawn("sending", [&, i] {
+        LongLinkClient one = identify_as(30'000 + i);
+        for (uint32_t seq = 1; env_.now() < end; seq += 3) {
+          one.write(LongLinkClient::request(k_send, seq, SendRequest()) + LongLinkClient::request(k_send, seq + 1, SendRequest()) +
+                    LongLinkClient::request(k_send, seq + 2, SendRequest()));
+          for (uint32_t of_three = 0; of_three < 3; ++of_three) {
+            const uint32_t code = one.receive_response<SendResponse>(seq + of_three).base().code();  // In this order, or it stops.
+            if (env_.now() < settled) continue;
+            ++(code == 0 ? sent : failed);
+          }
+          wait(100ms);
+        }
+      });
+    }
+    Call call;
+    ASSERT_TRUE(devices.join(call).ok());
+  });
+  EXPECT_GT(sent, 700);
+  EXPECT_LE(failed * 100, sent) << "of " << sent;
+  EXPECT_GT(refused, asked / 2) << "of " << asked;
+  EXPECT_GT(asked - refused, 1500) << "what is left over is for them: 350 a second";
+  EXPECT_LE(late_refusals * 50, refused);
+}
+
 }  // namespace
 }  // namespace hongyan::access

@@ -11,6 +11,7 @@ using runtime::Time;
 namespace {
 
 constexpr size_t k_read_bytes = 4096;
+constexpr size_t k_read_in_a_row = 64 * 1024;  // Then the others have their turn.
 constexpr size_t k_write_bytes = 64 * 1024;
 constexpr size_t k_small_bytes = 2048;  // Half a small frame counts against nobody's budget.
 constexpr Duration k_close_grace = std::chrono::seconds(2);    // For the other side to read the last words and close first.
@@ -21,6 +22,7 @@ constexpr Duration k_finish_limit = std::chrono::seconds(15);  // Longer than an
 ProxyConnection::ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::Stream> stream, std::string address,
                                  std::string group)
     : proxy_(proxy),
+      arrivals_(proxy.env.scheduler()),
       stream_(std::move(stream)),
       context_{.address = std::move(address)},
       notify_(proxy.counters, [this](std::string body) { send(k_cmdid_push, k_seq_push, body); },
@@ -37,7 +39,11 @@ ProxyConnection::ProxyConnection(ProxyShared& proxy, std::unique_ptr<runtime::St
 ProxyConnection::~ProxyConnection() { proxy_.counters.connections.add(-1); }
 
 void ProxyConnection::run() {
-  if (shake_hands()) read_frames();
+  (void)context_.credit.pass(proxy_.turnstile);
+  if (shake_hands()) {
+    arrivals_.watch(*stream_);
+    read_frames();
+  }
   closing_ = true;
   proxy_.links.detach(notify_);
   (void)unfinished_.resize(0);
@@ -65,15 +71,22 @@ bool ProxyConnection::shake_hands() {
 void ProxyConnection::read_frames() {
   api::ReadBuffer buffer;
   Time limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
+  size_t in_a_row = 0;
   while (!closing_) {
     Call call;
     call.deadline = limit;
     const Result<size_t> count = read_idle(call, buffer);
     if (count.code() == Code::deadline) proxy_.counters.slow.add(1);
     if (!count.ok() || *count == 0) return;  // Connecting and leaving without a word is normal: clients race addresses.
+    arrived_ = arrivals_.last();
     const uint64_t before = frames_;
     const bool was_between = parser_.between_frames();
     if (!take(buffer.took(*count))) return drain();
+    in_a_row = buffer.filled() ? in_a_row + *count : 0;
+    if (in_a_row >= k_read_in_a_row) {
+      in_a_row = 0;
+      proxy_.env.scheduler().yield();
+    }
     if (parser_.between_frames()) {
       limit = runtime::after(proxy_.env.now(), proxy_.config.idle_limit);
     } else if (was_between || frames_ != before) {
@@ -85,7 +98,7 @@ void ProxyConnection::read_frames() {
 // What others know of a link is the ProxyConnection; what is on this stack is known to nobody else.
 Result<size_t> ProxyConnection::read_idle(Call& call, api::ReadBuffer& buffer) {
   const runtime::MayPark may_park;
-  return stream_->read(call, buffer.room());
+  return arrivals_.read(*stream_, call, buffer.room());
 }
 
 // Closing on bytes that are there but unread would reset the connection, and with it the answers on their way.
@@ -127,7 +140,7 @@ bool ProxyConnection::on_frame(Frame frame) {
       return false;
     case FrameKind::noop: {
       Call now;
-      send(frame.cmdid, frame.seq, proxy_.logic.answer(now, frame, context_, notify_));
+      send(frame.cmdid, frame.seq, proxy_.logic.answer(now, frame, arrived_, context_, notify_));
       return !closing_;
     }
     case FrameKind::seal: return agree_on_key(frame);
@@ -144,9 +157,10 @@ bool ProxyConnection::on_frame(Frame frame) {
   ++commands_;
   if (!wait_for_room()) return false;
   ++in_flight_;
-  requests_.spawn_now("long link request", [this, frame = std::move(frame)] {
+  requests_.spawn_now("long link request", [this, arrived = arrived_, frame = std::move(frame)]() mutable {
     Call call;
-    const std::string body = proxy_.logic.answer(call, frame, context_, notify_);
+    if (context_.credit.pass(proxy_.turnstile)) arrived = proxy_.env.scheduler().read_clock();  // On purpose: no overload.
+    const std::string body = proxy_.logic.answer(call, frame, arrived, context_, notify_);
     --in_flight_;
     fewer_in_flight_.notify_all();
     send(frame.cmdid, frame.seq, body);
@@ -164,6 +178,7 @@ bool ProxyConnection::wait_for_room() {
     Call call;
     if (!fewer_in_flight_.wait(call).ok() || closing_) return false;
   }
+  arrived_ = proxy_.env.scheduler().read_clock();
   taking_ = true;
   return true;
 }

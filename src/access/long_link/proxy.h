@@ -23,6 +23,7 @@ struct ProxyShared {
   ProxyLogic& logic;
   LongLinkCounters& counters;
   api::Budget budget;
+  api::Turnstile turnstile;
   std::shared_ptr<runtime::TlsServer> tls;
   SealKeys seal_keys;
 };
@@ -57,7 +58,9 @@ class ProxyConnection {
   bool write(std::string_view bytes);
 
   ProxyShared& proxy_;
+  api::Arrivals arrivals_;
   std::unique_ptr<runtime::Stream> stream_;
+  runtime::Time arrived_{};  // Of what was read last, or until when that waited for its own link.
   LinkContext context_;
   ProxyNotify notify_;
   FrameParser parser_;

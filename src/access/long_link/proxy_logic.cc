@@ -4,14 +4,14 @@
 
 namespace hongyan::access {
 
-std::string ProxyLogic::answer(Call& call, const Frame& frame, LinkContext& context, api::LinkMember& member) {
+std::string ProxyLogic::answer(Call& call, const Frame& frame, runtime::Time arrived, LinkContext& context, api::LinkMember& member) {
   const FrameKind kind = kind_of(frame);
   if (kind == FrameKind::noop) {
     counters_.noops.add(1);
     return {};
   }
   counters_.commands.add(1);
-  const api::Origin origin{.address = context.address, .link = &context.link};
+  const api::Origin origin{.address = context.address, .link = &context.link, .arrived = arrived, .credit = &context.credit};
   if (kind == FrameKind::identify) return commands_.identify(call, frame.body, origin, &member);
   return commands_.by_id(call, frame.cmdid, frame.body, origin, &member);
 }

@@ -16,14 +16,16 @@ struct LinkContext {
   std::string address;                             // The peer's.
   std::optional<uint32_t> client_version = {};     // Of its first frame; every frame it gets carries it.
   api::Link link = {};
+  api::Credit credit = {};
 };
 
 class ProxyLogic {
  public:
   ProxyLogic(api::BodyCommands& commands, LongLinkCounters& counters) : commands_(commands), counters_(counters) {}
 
-  // The answer's body; may wait, 10 s at most. `member` is where the link's rings go. Not for broken frames.
-  std::string answer(Call& call, const Frame& frame, LinkContext& context, api::LinkMember& member);
+  // The answer's body; may wait, 10 s at most. `member` is where the link's rings go, `arrived` when the frame was there to
+  // be read. Not for broken frames.
+  std::string answer(Call& call, const Frame& frame, runtime::Time arrived, LinkContext& context, api::LinkMember& member);
 
   // An answer that has nothing but its code, ErrorCode::bad_frame.
   std::string refusal(std::string_view why);

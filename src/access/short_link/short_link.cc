@@ -25,7 +25,7 @@ class ShortLinkImpl : public ShortLink {
   }
   internal::GateService& gate_service() override { return links_; }
 
-  rpc::HttpResponse respond(const rpc::HttpRequest& request, std::string_view address) override {
+  rpc::HttpResponse respond(const rpc::HttpRequest& request, const api::Origin& origin) override {
     rpc::HttpResponse response;
     response.for_browsers = false;
     if (request.method != "POST") {
@@ -42,7 +42,9 @@ class ShortLinkImpl : public ShortLink {
     }
     Call call;
     const std::string_view path = request.path().substr(k_prefix.size());
-    response.body = commands_.by_path(call, path, request.body, {.address = address, .traceparent = request.field("traceparent")}, nullptr);
+    api::Origin from = origin;
+    from.traceparent = request.field("traceparent");
+    response.body = commands_.by_path(call, path, request.body, from, nullptr);
     return response;
   }
 

@@ -36,8 +36,8 @@ class ShortLink {
   virtual ~ShortLink() = default;
   virtual void start() = 0;
   virtual void stop(Call& call) = 0;
-  // `request.path()` starts with "/s/". May wait: as long as a command, or a poll.
-  virtual rpc::HttpResponse respond(const rpc::HttpRequest& request, std::string_view address) = 0;
+  // `request.path()` starts with "/s/"; `origin` has no link. May wait: as long as a command, or a poll.
+  virtual rpc::HttpResponse respond(const rpc::HttpRequest& request, const api::Origin& origin) = 0;
   virtual internal::GateService& gate_service() = 0;  // For presence, under config.links.gate.
 };
 

@@ -38,7 +38,7 @@ class ShortLinkTest : public ::testing::Test {
                 "\r\nContent-Type: application/octet-stream\r\nHost: short.example\r\nUser-Agent: MicroMessenger Client\r\n\r\n" +
                 std::string(body));
     EXPECT_TRUE(parser.complete());
-    return link_->respond(parser.take(), "127.0.0.1:9");
+    return link_->respond(parser.take(), {.address = "127.0.0.1:9"});
   }
   template <typename Response, typename Request>
   Response ask(std::string_view command, Request request, bool with_ticket = true) {
@@ -95,7 +95,7 @@ TEST_F(ShortLinkTest, commands_are_posted) {
   with_link([&] {
     rpc::HttpParser parser({});
     parser.feed("GET /s/send HTTP/1.1\r\nHost: x\r\n\r\n");
-    EXPECT_EQ(link_->respond(parser.take(), "127.0.0.1:9").status, 405);
+    EXPECT_EQ(link_->respond(parser.take(), {.address = "127.0.0.1:9"}).status, 405);
   });
 }
 

@@ -25,6 +25,7 @@ class WebGateImpl : public WebGate {
                 .site = Site(std::move(deps.site)),
                 .counters = WebCounters(env.counters()),
                 .budget = api::Budget(config.unfinished_bytes_max),
+                .turnstile = api::Turnstile(env.scheduler()),
                 .tls = std::move(deps.tls),
                 .ready = std::move(deps.ready),
                 .seal_key = std::move(deps.seal_key),
@@ -68,6 +69,7 @@ class WebGateImpl : public WebGate {
         continue;
       }
       take(std::move(*stream));
+      env_.scheduler().yield();  // However many knock: those who are inside have their turns.
     }
   }
 

@@ -31,7 +31,7 @@ struct WebGateDeps {
   std::function<bool()> ready = {};                 // For /readyz; null: ready.
   std::string seal_key = {};                        // For /seal-key: what clients of the sealed long link pin.
   // Answers what comes under /s/ (the short link), given the peer's address; null: nothing is there.
-  std::function<rpc::HttpResponse(const rpc::HttpRequest&, std::string_view address)> short_link = {};
+  std::function<rpc::HttpResponse(const rpc::HttpRequest&, const api::Origin&)> short_link = {};
 };
 
 struct WebGateConfig {

@@ -43,7 +43,10 @@ std::string BodyCommands::by_path(Call& call, std::string_view path, std::string
 
 std::string BodyCommands::run(Call& call, const rpc::ServedCommand* command, std::string_view body, const Origin& origin,
                               LinkMember* member) {
-  if (command == nullptr) return refusal({Code::unsupported, "no such command"});
+  if (command == nullptr) {
+    if (origin.credit != nullptr) origin.credit->good = false;
+    return refusal({Code::unsupported, "no such command"});
+  }
   const std::unique_ptr<rpc::Message> request(command->method->request()->New());
   const std::unique_ptr<rpc::Message> response(command->method->response()->New());
   const Status parsed = parse(body, *request);
@@ -54,6 +57,7 @@ std::string BodyCommands::run(Call& call, const rpc::ServedCommand* command, std
   } else {
     entry_.handle(call, *command, *request, origin, *response);
   }
+  settle_credit(origin, *response);
   return body_of(*response);
 }
 
@@ -81,6 +85,7 @@ std::string BodyCommands::identify(Call& call, std::string_view body, const Orig
   const Status parsed = parse(body, request);
   if (!parsed.ok()) {
     entry_.refuse(parsed, response);
+    settle_credit(origin, response);
     return body_of(response);
   }
   const auto work = [&](Call& inner, const rpc::Identity* identity, const rpc::Message&, rpc::Message& out) -> Status {
@@ -93,6 +98,7 @@ std::string BodyCommands::identify(Call& call, std::string_view body, const Orig
     return {};
   };
   entry_.handle(call, identify_method(), request, origin, response, k_own_limit, work);
+  settle_credit(origin, response);
   return body_of(response);
 }
 

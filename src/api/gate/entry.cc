@@ -46,6 +46,12 @@ client::BaseResponse& base_of_response(rpc::Message& response) {
   return static_cast<client::BaseResponse&>(base_field(response, client::BaseResponse::descriptor()));
 }
 
+void settle_credit(const Origin& origin, rpc::Message& response) {
+  const client::BaseResponse& base = base_of_response(response);
+  if (origin.credit == nullptr || base.class_() == k_class_retry_later) return;
+  origin.credit->good = base.code() == 0;
+}
+
 std::string printable(std::string_view text, size_t bytes_max) {
   std::string out(text.substr(0, bytes_max));
   for (char& c : out) {
@@ -87,6 +93,7 @@ Entry::Entry(Env& env, EntryDeps deps, EntryConfig config)
       per_device_(config.per_device, config.devices_max),
       per_address_(config.per_address, config.devices_max),
       dagor_(config.overload),
+      lag_(env.scheduler()),
       tracer_(env.tracer()),
       requests_(env.counters().counter("hongyan_entry_requests", "Client commands taken")),
       refused_tickets_(env.counters().counter("hongyan_entry_refused_tickets", "Client commands without a good ticket")),
@@ -113,12 +120,6 @@ void Entry::handle(Call& call, const rpc::ServedCommand& command, rpc::Message& 
 void Entry::handle(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
                    rpc::Message& response, Duration limit, const Work& work) {
   requests_.add(1);
-  answer(call, method, request, origin, response, limit, work);
-  measure_queue();  // Behind the work: what one link sends in one write keeps its order.
-}
-
-void Entry::answer(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
-                   rpc::Message& response, Duration limit, const Work& work) {
   Duration retry_after{};
   Call traced = call;
   traced.trace = trace_of(base_of_request(request), origin);
@@ -151,22 +152,13 @@ void Entry::refuse(const Status& status, rpc::Message& response) {
   fill({}, status, {}, base_of_response(response));
 }
 
-// How long who is ready has to wait for the loop: by standing in its queue, one request for all that come meanwhile.
-void Entry::measure_queue() {
-  if (measuring_ || !config_.overload_control) return;
-  measuring_ = true;
-  runtime::Scheduler& scheduler = env_.scheduler();
-  const Time start = scheduler.read_clock();
-  scheduler.yield();
-  queue_wait_ = scheduler.read_clock() - start;
-  measuring_ = false;
-}
-
-Status Entry::take(runtime::Priority priority, Duration& retry_after) {
+Status Entry::take(runtime::Priority priority, const Origin& origin, Duration& retry_after) {
   if (!config_.overload_control) return {};
-  const Time now = env_.now();
-  const bool taken = dagor_.admit(priority, queue_wait_, now);
-  dagor_.waited(queue_wait_, now);
+  const Time now = env_.scheduler().read_clock();
+  const Duration queue_wait = std::max(now - origin.arrived.value_or(now), Duration()) + lag_.last(now);
+  lag_.measure();
+  const bool taken = dagor_.admit(priority, queue_wait, now);
+  dagor_.waited(queue_wait, now);
   if (taken) return {};
   overloaded_.add(1);
   retry_after = std::chrono::milliseconds(k_retry_later_ms + env_.random_u64() % k_retry_spread_ms);
@@ -197,7 +189,7 @@ Result<Entry::Admitted> Entry::admit(Call& call, const rpc::MethodInfo& method, 
       return Status(Code::rate_limited, "too many anonymous requests from this address");
     }
     admitted.call.priority.user = user_level(address_group(origin.address));
-    TRY(take(admitted.call.priority, retry_after));
+    TRY(take(admitted.call.priority, origin, retry_after));
     admitted.call = anonymous_.as_self(admitted.call);
     base.clear_ticket();
     if (!is_loopback(origin.address)) base.set_peer_address(address_group(origin.address));
@@ -242,7 +234,7 @@ Result<rpc::Identity> Entry::identify(Call& call, const client::BaseRequest& bas
     return Status(Code::rate_limited, "too many requests from this device");
   }
   call.priority.user = user_level(std::to_string(identity.uin));
-  TRY(take(call.priority, retry_after));
+  TRY(take(call.priority, origin, retry_after));
   if (Status status = check_epoch(call, identity); !status.ok()) {
     return status.code() == model::as_code(ErrorCode::old_epoch) ? refused(status) : status;
   }

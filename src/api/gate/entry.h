@@ -12,7 +12,9 @@
 //              every hour by a secret that all access processes share. Stamped once, inherited by every call below, and
 //              signed in the call ticket.
 //   overload   when requests queue for the loop (rpc/overload/dagor.h), the less important are `overloaded` before
-//              anything is asked or done for them, with a retry_after_ms of their own.
+//              anything is asked or done for them, with a retry_after_ms of their own. A request's queueing is the time
+//              since its link was readable (Origin::arrived) and the length of a turn of the loop (turns.h): nobody
+//              waits to be measured, so answers come in the order in which they are ready.
 //   call       a call ticket of <= 60 s, a deadline. The client's ticket goes no further.
 //   trace      what the request says (traceparent, in its base or as a header), or one of its own; a span when sampled.
 //   answer     code, class, debug (one line of UTF-8, bounded), times and versions; a code that is not in
@@ -29,6 +31,7 @@
 #include <vector>
 
 #include "api/client/base.pb.h"
+#include "api/gate/turns.h"
 #include "api/internal/device.rpc.pb.h"
 #include "model/error_code.h"
 #include "rpc/command/command_table.h"
@@ -53,8 +56,7 @@ struct EntryConfig {
   runtime::Duration renew_again = std::chrono::seconds(60);   // A lost answer costs this much, a busy client no more than one renewal in it.
   runtime::Duration epoch_trust = std::chrono::minutes(5);    // Revocations arrive sooner; this bounds the harm of a lost one.
   size_t devices_max = 100'000;                               // Remembered epochs, buckets; about 200 bytes each.
-  // Off: the request that measures is answered after those that came meanwhile, and links promise their order.
-  bool overload_control = false;
+  bool overload_control = true;
   rpc::DagorOptions overload = {};
   rpc::Rate per_device{.per_second = 50, .burst = 100};
   rpc::Rate per_address{.per_second = 5, .burst = 20};             // Anonymous commands: each register costs an argon2.
@@ -81,6 +83,8 @@ struct Link {
 struct Origin {
   std::string_view address;  // The peer's, without the port.
   Link* link = nullptr;      // Null: a request that stands alone.
+  std::optional<runtime::Time> arrived = {};  // When it was there to be read; none: just now.
+  Credit* credit = nullptr;  // Of its connection; null: nobody counts.
   std::string_view traceparent = {};  // Of a request over HTTP; what stands in its base goes first.
 };
 
@@ -142,12 +146,9 @@ class Entry {
   void renew(const Admitted& admitted, const Origin& origin, client::BaseResponse& base);
   void fill(const Call& call, const Status& status, runtime::Duration retry_after, client::BaseResponse& base);
   std::shared_ptr<const std::string> call_ticket(const rpc::Identity& identity, runtime::Priority priority);
-  void measure_queue();
-  void answer(Call& call, const rpc::MethodInfo& method, rpc::Message& request, const Origin& origin,
-              rpc::Message& response, runtime::Duration limit, const Work& work);
   void answer_admitted(Admitted& admitted, rpc::Message& request, const Origin& origin, rpc::Message& response,
                        const Work& work);
-  Status take(runtime::Priority priority, runtime::Duration& retry_after);
+  Status take(runtime::Priority priority, const Origin& origin, runtime::Duration& retry_after);
   uint8_t user_level(std::string_view who);
 
   Env& env_;
@@ -160,9 +161,8 @@ class Entry {
   rpc::RateLimiter<DeviceKey> per_device_;
   rpc::RateLimiter<std::string> per_address_;
   rpc::Dagor dagor_;
+  LoopLag lag_;
   runtime::Tracer& tracer_;
-  runtime::Duration queue_wait_{};  // As it was measured last ...
-  bool measuring_ = false;          // ... by one request at a time.
   int64_t shuffled_hour_ = -1;
   uint64_t shuffle_ = 0;            // Of the user levels of that hour.
   runtime::Counter& requests_;
@@ -176,6 +176,8 @@ class Entry {
 // The BaseRequest of a command's request, the BaseResponse of its response.
 client::BaseRequest& base_of_request(rpc::Message& request);
 client::BaseResponse& base_of_response(rpc::Message& response);
+// What the connection has earned by a request that was answered so. The server's own troubles change nothing.
+void settle_credit(const Origin& origin, rpc::Message& response);
 // At most `bytes_max` of valid UTF-8 on one line: what is neither becomes '?'.
 std::string printable(std::string_view text, size_t bytes_max);
 // The part of an address that limits count by: no port, and of IPv6 the /64 that one customer holds.

@@ -152,31 +152,46 @@ TEST_F(EntryTest, a_user_keeps_a_level_for_an_hour_and_nobody_for_good) {
   EXPECT_GT(levels.size(), 6u);
 }
 
-// Each request finds 30 ms of others' work in the loop's queue.
-TEST_F(EntryTest, requests_that_queue_for_the_loop_are_overload_and_some_are_told_when_to_come_back) {
-  remake({.overload_control = true});
+constexpr runtime::Duration k_queued = std::chrono::milliseconds(30);
+
+TEST_F(EntryTest, requests_that_have_queued_are_overload_and_some_are_told_when_to_come_back) {
+  remake({.per_device = {}});
   int refused = 0;
   SendRequest request;
   request.mutable_base()->set_ticket(backend_.ticket(k_alice, k_phone));
   runtime::run_in_coroutine(env_, [&] {
-    runtime::Nursery others(env_.scheduler());
-    for (int i = 0; i < 300; ++i) {
-      others.spawn("work", [&] { env_.advance(std::chrono::milliseconds(30)); });
+    for (int i = 0; i < 3000; ++i) {
       SendRequest copy = request;
       SendResponse response;
       Call call;
-      entry_->handle(call, *entry_->commands().by_path("send"), copy, {.address = "10.0.0.1:5000"}, response);
+      entry_->handle(call, *entry_->commands().by_path("send"), copy,
+                     {.address = "10.0.0.1:5000", .arrived = env_.scheduler().read_clock() - k_queued}, response);
+      env_.advance(std::chrono::milliseconds(1));
       if (response.base().code() == 0) continue;
       ++refused;
       EXPECT_EQ(response.base().code(), static_cast<uint32_t>(Code::overloaded));
       EXPECT_EQ(response.base().class_(), 2u);
       EXPECT_GE(response.base().retry_after_ms(), 1000u);
     }
-    Call call;
-    (void)others.join(call);
   });
-  EXPECT_GT(refused, 20);
-  EXPECT_EQ(static_cast<int>(backend_.sends.size()), 300 - refused);
+  EXPECT_GT(refused, 50);
+  EXPECT_EQ(static_cast<int>(backend_.sends.size()), 3000 - refused);
+}
+
+TEST_F(EntryTest, with_overload_control_off_nobody_is_refused_for_having_queued) {
+  remake({.overload_control = false, .per_device = {}});
+  runtime::run_in_coroutine(env_, [&] {
+    for (int i = 0; i < 3000; ++i) {
+      SendRequest request;
+      request.mutable_base()->set_ticket(backend_.ticket(k_alice, k_phone));
+      SendResponse response;
+      Call call;
+      entry_->handle(call, *entry_->commands().by_path("send"), request,
+                     {.address = "10.0.0.1:5000", .arrived = env_.scheduler().read_clock() - k_queued}, response);
+      env_.advance(std::chrono::milliseconds(1));
+    }
+  });
+  EXPECT_EQ(backend_.sends.size(), 3000u);
 }
 
 TEST_F(EntryTest, no_ticket_is_refused) { EXPECT_EQ(code(""), number(ErrorCode::unauthenticated)); }
@@ -275,8 +290,9 @@ TEST_F(EntryTest, a_ticket_that_a_link_has_shown_is_asked_its_time_and_its_sessi
 
 TEST_F(EntryTest, ticket_past_half_its_life_is_renewed_once_a_minute) {
   const std::string old = backend_.ticket(k_alice, k_phone, 1, 11 * k_hour_ms);
-  Link link{.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,
-                                      .expires_ms = env_.utc_ms() + 11 * k_hour_ms}};
+  Link link;
+  link.identity = rpc::Identity{.uin = k_alice, .device = k_phone, .epoch = 1, .feature_level = 2,
+                                .expires_ms = env_.utc_ms() + 11 * k_hour_ms};
   const BaseResponse base = send(old, &link);
   EXPECT_EQ(code(base.new_ticket()), 0u);
   EXPECT_EQ(link.identity->expires_ms, env_.utc_ms() + 24 * k_hour_ms);

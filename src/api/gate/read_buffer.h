@@ -26,6 +26,8 @@ class ReadBuffer {
     last_ = count;
     return {bytes_.data(), count};
   }
+  // Whether it was as much as there was room for.
+  bool filled() const { return last_ == bytes_.size(); }
 
  private:
   std::vector<char> bytes_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr uint64_t k_samples_min = 5;       // One late call is no overload; a window goes on until it has these,
 constexpr Duration k_window_max = 5s;       // but no longer.
+constexpr double k_queued_min = 4;          // Calls that wait at a time, on average: fewer are no queue.
 constexpr Duration k_idle = 5s;
 constexpr Duration k_calm = 10s;            // Good windows beyond this show that the load has gone.
 constexpr int k_doublings_max = 7;          // 1 % is all of it by then.
@@ -28,7 +29,7 @@ double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
 
 Dagor::Dagor(DagorOptions options) : options_(options) {}
 
-bool Dagor::admit(runtime::Priority priority, Duration queue_wait, Time now) {
+uint32_t Dagor::arrive(runtime::Priority priority, Duration queue_wait, Time now) {
   if (running_ && now - last_call_ >= k_idle) open_all();
   if (!running_) start_window(now);
   if (window_over(queue_wait, now)) close_window(now);
@@ -38,6 +39,11 @@ bool Dagor::admit(runtime::Priority priority, Duration queue_wait, Time now) {
   auto& block = blocks_[level / k_user_levels];
   if (block == nullptr) block = std::make_unique<Block>();
   ++block->count[level % k_user_levels];
+  return level;
+}
+
+bool Dagor::admit(runtime::Priority priority, Duration queue_wait, Time now) {
+  const uint32_t level = arrive(priority, queue_wait, now);
   if (level > level_ || (level > piled_up_level_ && queue_wait > k_piled_up * options_.queue_wait_max)) return false;
   if (level == level_ && share_ < 1) {
     due_ += share_;
@@ -46,6 +52,11 @@ bool Dagor::admit(runtime::Priority priority, Duration queue_wait, Time now) {
   }
   ++taken_;
   return true;
+}
+
+void Dagor::late(runtime::Priority priority, Duration queue_wait, Time now) {
+  (void)arrive(priority, queue_wait, now);
+  waited(queue_wait, now);
 }
 
 void Dagor::waited(Duration queue_wait, Time now) {
@@ -93,7 +104,8 @@ void Dagor::open_all() {
 void Dagor::close_window(Time now) {
   const double length = std::max(seconds(now - start_), 1e-6);
   const Duration average = samples_ == 0 ? Duration() : wait_sum_ / static_cast<int64_t>(samples_);
-  const bool overloaded = samples_ >= k_samples_min && average > options_.queue_wait_max;
+  const bool overloaded = samples_ >= k_samples_min && average > options_.queue_wait_max &&
+                          seconds(wait_sum_) / length >= k_queued_min;
   learn_rates(length);
   if (overloaded) {
     last_bad_ = now;

@@ -2,12 +2,14 @@
 // no clock, no chance, no I/O; the same calls at the same times give the same decisions.
 //
 // Overload is the queueing time alone, from the readable event to the handler's start: over 20 ms on average in a window
-// of one second or 2,000 calls. Neither response time, which inherits the delays of others, nor the CPU says it.
-// At the end of such a window the calls taken become 5 % fewer, and as many fewer as it needs at once when queueing
-// time was growing: how fast it grows says how much too much there is. They stay as they are while the queue shrinks by
-// itself. A queue that grows beyond 100 ms ends the window early; of calls that have waited for so long only the more
-// important half is taken, so that what has piled up goes away and is not all served too late. At the end of a good window 1 % of what arrives is taken more, and twice that for every second
-// after ten good ones. The cursor goes along the sums of what arrived on each level: no trial and error.
+// of one second or 2,000 calls, and more than a few calls waiting at a time. Neither response time, which inherits the
+// delays of others, nor the CPU says it; single calls that are late because something else has the processor are no
+// queue that refusing would shorten.
+// At the end of such a window the calls taken become 5 % fewer, and as many fewer as it needs at once when queueing time
+// was growing: how fast it grows says how much too much there is. They stay as they are while the queue shrinks by itself. A queue that grows beyond 100 ms ends the window early; of calls that have waited for so
+// long only the more important half is taken, so that what has piled up goes away and is not all served too late. At the
+// end of a good window 1 % of what arrives is taken more, and twice that for every second after ten good ones. The
+// cursor goes along the sums of what arrived on each level: no trial and error.
 //
 // Callers that honour the level no longer send what is below it, so a level remembers for a while what came when it
 // was open, and the cursor does not leap over levels that only look empty. On the level of the cursor itself a share of
@@ -43,6 +45,8 @@ class Dagor {
   bool admit(runtime::Priority priority, runtime::Duration queue_wait, runtime::Time now);
   // How long it had queued: told when the handler of a call starts, and of a refused one when it is refused.
   void waited(runtime::Duration queue_wait, runtime::Time now);
+  // A call whose time was over before it could start: it arrived and it queued, and it is no sign of health.
+  void late(runtime::Priority priority, runtime::Duration queue_wait, runtime::Time now);
   // The last level of which calls are taken.
   uint32_t level() const { return level_; }
   bool open() const { return level_ == k_level_open; }
@@ -68,6 +72,7 @@ class Dagor {
     double n = 0, t = 0, w = 0, tt = 0, tw = 0;
   };
 
+  uint32_t arrive(runtime::Priority priority, runtime::Duration queue_wait, runtime::Time now);
   void close_window(runtime::Time now);
   void start_window(runtime::Time now);
   void open_all();

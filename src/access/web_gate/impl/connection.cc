@@ -14,6 +14,7 @@ using runtime::Time;
 namespace {
 
 constexpr size_t k_read_bytes = 4096;
+constexpr size_t k_read_in_a_row = 64 * 1024;  // Then the others have their turn.
 constexpr size_t k_write_bytes = 64 * 1024;
 constexpr size_t k_drain_bytes_max = 1024 * 1024;
 constexpr Duration k_drain_limit = std::chrono::seconds(1);
@@ -68,6 +69,7 @@ bool is_json(std::string_view content_type) {
 
 Connection::Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream, std::string address, std::string group)
     : gate_(gate),
+      arrivals_(gate.env.scheduler()),
       stream_(std::move(stream)),
       address_(std::move(address)),
       group_(std::move(group)),
@@ -76,6 +78,7 @@ Connection::Connection(GateShared& gate, std::unique_ptr<runtime::Stream> stream
 }
 
 void Connection::run() {
+  (void)credit_.pass(gate_.turnstile);
   if (gate_.tls != nullptr) {
     auto tls = gate_.tls->wrap(std::move(stream_));
     Call call = runtime::background_call(gate_.env, gate_.config.header_limit);
@@ -83,6 +86,7 @@ void Connection::run() {
     stream_ = std::move(tls);
     if (!shaken.ok()) return;
   }
+  arrivals_.watch(*stream_);
   rpc::HttpParser parser(gate_.config.http);
   while (read_request(parser)) {
     const Next next = handle(parser);
@@ -90,7 +94,7 @@ void Connection::run() {
     if (next == Next::request) continue;
     std::string early = parser.take_rest();
     link_ = std::make_unique<WebLink>(gate_.env, gate_.config, gate_.commands, gate_.links, gate_.counters, gate_.budget,
-                                      *stream_, address_, group_);
+                                      *stream_, arrivals_, gate_.turnstile, credit_, address_, group_);
     link_->run(std::move(early));
     link_.reset();
     return;
@@ -109,6 +113,8 @@ bool Connection::read_request(rpc::HttpParser& parser) {
   Time limit = runtime::after(gate_.env.now(), fresh ? config.header_limit : config.idle_limit);
   api::ReadBuffer buffer;
   bool in_body = false;
+  size_t in_a_row = 0;
+  arrived_ = gate_.env.scheduler().read_clock();
   while (!parser.complete()) {
     if (parser.error() != 0) {
       refuse(parser.error());
@@ -132,7 +138,7 @@ bool Connection::read_request(rpc::HttpParser& parser) {
     if (waiting_ && gate_.stopping) return false;
     std::optional<runtime::MayPark> may_park;
     if (waiting_) may_park.emplace();  // Nobody else knows of this stack.
-    const Result<size_t> count = stream_->read(call, buffer.room());
+    const Result<size_t> count = arrivals_.read(*stream_, call, buffer.room());
     may_park.reset();
     if (count.code() == Code::deadline) {
       gate_.counters.slow.add(1);
@@ -142,13 +148,20 @@ bool Connection::read_request(rpc::HttpParser& parser) {
     if (!count.ok() || *count == 0) return false;
     if (waiting_ && !fresh) limit = runtime::after(gate_.env.now(), config.header_limit);
     waiting_ = false;
+    arrived_ = arrivals_.last();
     parser.feed(buffer.took(*count));
+    in_a_row += *count;
+    if (in_a_row < k_read_in_a_row) continue;
+    in_a_row = 0;
+    gate_.env.scheduler().yield();
   }
   return unfinished_.resize(0);
 }
 
 Connection::Next Connection::handle(rpc::HttpParser& parser) {
   const HttpRequest request = parser.take();
+  // Kept waiting on purpose: that is no overload.
+  if (credit_.pass(gate_.turnstile)) arrived_ = gate_.env.scheduler().read_clock();
   gate_.counters.requests.add(1);
   const HttpResponse response = respond(request);
   const bool upgraded = response.status == 101;
@@ -161,7 +174,7 @@ Connection::Next Connection::handle(rpc::HttpParser& parser) {
 
 HttpResponse Connection::respond(const HttpRequest& request) {
   const std::string_view path = request.path();
-  if (path.starts_with(k_short_link) && gate_.short_link) return gate_.short_link(request, address_);
+  if (path.starts_with(k_short_link) && gate_.short_link) return gate_.short_link(request, origin());
   if (path.starts_with(k_api)) return respond_api(request, path.substr(k_api.size()));
   if (request.method != "GET" && request.method != "HEAD") return only("GET, HEAD");
   if (path == "/ws") return respond_upgrade(request);
@@ -181,7 +194,9 @@ HttpResponse Connection::respond_api(const HttpRequest& request, std::string_vie
   response.content_type = "application/json";
   response.fields.emplace_back("Cache-Control", "no-store");
   Call call;
-  response.body = gate_.commands.run(call, command, request.body, {.address = address_, .traceparent = request.field("traceparent")}, nullptr);
+  api::Origin from = origin();
+  from.traceparent = request.field("traceparent");
+  response.body = gate_.commands.run(call, command, request.body, from, nullptr);
   return response;
 }
 

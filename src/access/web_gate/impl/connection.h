@@ -5,6 +5,7 @@
 #include <string>
 
 #include "api/gate/budget.h"
+#include "api/gate/turns.h"
 #include "access/web_gate/impl/web_commands.h"
 #include "access/web_gate/impl/web_counters.h"
 #include "access/web_gate/impl/web_link.h"
@@ -20,10 +21,11 @@ struct GateShared {
   Site site;
   WebCounters counters;
   api::Budget budget;
+  api::Turnstile turnstile;
   std::shared_ptr<runtime::TlsServer> tls;
   std::function<bool()> ready;
   std::string seal_key;
-  std::function<HttpResponse(const HttpRequest&, std::string_view)> short_link;
+  std::function<HttpResponse(const HttpRequest&, const api::Origin&)> short_link;
   bool stopping = false;
 };
 
@@ -44,12 +46,16 @@ class Connection {
   HttpResponse respond_api(const HttpRequest& request, std::string_view command);
   HttpResponse respond_upgrade(const HttpRequest& request);
   HttpResponse respond_metrics(const HttpRequest& request);
+  api::Origin origin() { return {.address = address_, .arrived = arrived_, .credit = &credit_}; }
   bool write(const HttpRequest& request, const HttpResponse& response, bool keep_alive);
   bool write_bytes(std::string_view bytes);
   void refuse(int status);
 
   GateShared& gate_;
+  api::Arrivals arrivals_;
   std::unique_ptr<runtime::Stream> stream_;
+  api::Credit credit_;
+  runtime::Time arrived_{};  // Of the request that is handled.
   std::string address_;
   std::string group_;
   std::unique_ptr<WebLink> link_;

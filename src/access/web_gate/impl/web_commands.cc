@@ -66,6 +66,7 @@ std::string WebCommands::run(Call& call, std::string_view path, std::string_view
   } else {
     entry_.handle(call, *command, *request, origin, *response);
   }
+  api::settle_credit(origin, *response);
   return json_of(*response);
 }
 

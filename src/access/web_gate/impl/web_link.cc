@@ -13,6 +13,7 @@ using runtime::Time;
 
 namespace {
 
+constexpr size_t k_read_in_a_row = 64 * 1024;  // Then the others have their turn.
 constexpr size_t k_name_bytes_max = 64;  // Ids that clients choose, command paths.
 constexpr Duration k_close_grace = std::chrono::seconds(2);  // For the other side to read why, before the socket goes.
 constexpr Duration k_finish_limit = std::chrono::seconds(15);  // Longer than any command but a poll.
@@ -44,13 +45,17 @@ Result<Frame> parse_frame(std::string_view text) {
 }  // namespace
 
 WebLink::WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-                 api::Budget& budget, runtime::Stream& stream, std::string address, std::string group)
+                 api::Budget& budget, runtime::Stream& stream, api::Arrivals& arrivals, api::Turnstile& turnstile,
+                 api::Credit& credit, std::string address, std::string group)
     : env_(env),
       config_(config),
       commands_(commands),
       links_(links),
       counters_(counters),
       stream_(stream),
+      arrivals_(arrivals),
+      turnstile_(turnstile),
+      credit_(credit),
       address_(std::move(address)),
       codec_(config.http.body_bytes),
       unfinished_(budget, std::move(group)),
@@ -77,8 +82,10 @@ void WebLink::run(std::string early) {
 }
 
 void WebLink::read_frames(std::string early) {
+  arrived_ = env_.scheduler().read_clock();
   if (!early.empty()) feed(early);
   api::ReadBuffer buffer;
+  size_t in_a_row = 0;
   Time last_read = env_.now();
   Time next_ping = runtime::after(last_read, config_.ping);
   for (;;) {
@@ -97,7 +104,13 @@ void WebLink::read_frames(std::string early) {
     }
     if (!count.ok() || *count == 0) return;
     last_read = env_.now();
+    arrived_ = arrivals_.last();
     feed(buffer.took(*count));
+    in_a_row = buffer.filled() ? in_a_row + *count : 0;
+    if (in_a_row >= k_read_in_a_row) {
+      in_a_row = 0;
+      env_.scheduler().yield();
+    }
     if (codec_.close_received()) return;
   }
 }
@@ -105,7 +118,7 @@ void WebLink::read_frames(std::string early) {
 // What others know of a link is the WebLink and its Connection; what is on this stack is known to nobody else.
 Result<size_t> WebLink::read_idle(Call& call, api::ReadBuffer& buffer) {
   const runtime::MayPark may_park;
-  return stream_.read(call, buffer.room());
+  return arrivals_.read(stream_, call, buffer.room());
 }
 
 void WebLink::feed(std::string_view bytes) {
@@ -126,9 +139,12 @@ void WebLink::on_text(std::string text) {
   }
   ++in_flight_;
   std::string id(frame->id), path(frame->path), body(frame->body);
-  requests_.spawn("web request", [this, id = std::move(id), path = std::move(path), body = std::move(body)] {
+  requests_.spawn("web request", [this, arrived = arrived_, id = std::move(id), path = std::move(path),
+                                  body = std::move(body)]() mutable {
     Call call;
-    const std::string json = commands_.run(call, path, body, {.address = address_, .link = &link_}, this);
+    if (credit_.pass(turnstile_)) arrived = env_.scheduler().read_clock();  // Kept waiting on purpose: that is no overload.
+    const api::Origin origin{.address = address_, .link = &link_, .arrived = arrived, .credit = &credit_};
+    const std::string json = commands_.run(call, path, body, origin, this);
     --in_flight_;
     answer(id, json);
   });

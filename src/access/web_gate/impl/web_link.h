@@ -17,7 +17,8 @@ namespace hongyan::access {
 class WebLink : public api::LinkMember {
  public:
   WebLink(Env& env, const WebGateConfig& config, WebCommands& commands, api::LinkTable& links, WebCounters& counters,
-          api::Budget& budget, runtime::Stream& stream, std::string address, std::string group);
+          api::Budget& budget, runtime::Stream& stream, api::Arrivals& arrivals, api::Turnstile& turnstile, api::Credit& credit,
+          std::string address, std::string group);
   ~WebLink() override;
 
   // Until the link ends. `early`: bytes that came with the handshake.
@@ -44,6 +45,10 @@ class WebLink : public api::LinkMember {
   api::LinkTable& links_;
   WebCounters& counters_;
   runtime::Stream& stream_;
+  api::Arrivals& arrivals_;
+  api::Turnstile& turnstile_;
+  api::Credit& credit_;
+  runtime::Time arrived_{};      // Of what was read last.
   std::string address_;
   api::Link link_;
   WebSocketCodec codec_;
