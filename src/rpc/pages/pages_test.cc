@@ -187,7 +187,7 @@ TEST_F(PagesTest, profiles_are_text_and_say_why_there_is_none) {
   EXPECT_EQ(profile(its, "/cpu", "seconds=1").status, 409);
   EXPECT_EQ(profile(pages, "/cpu", "seconds=1").status, 501);  // A simulated process has none.
   EXPECT_THAT(its.handle({.path = "/heap", .query = "format=json"}).body, HasSubstr("\"in_use_bytes\":4711"));
-  EXPECT_FALSE(Pages::is_profile({.path = "/cpu"}));
+  EXPECT_FALSE(Pages::is_profile({.path = "/cpu", .query = ""}));
   EXPECT_FALSE(Pages::is_profile({.path = "/vars", .query = "seconds=1"}));
   EXPECT_FALSE(Pages::is_profile({.path = "/cpu", .query = "seconds=1", .post = true}));
 }

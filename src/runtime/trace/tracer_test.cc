@@ -116,7 +116,12 @@ TEST(Traceparent, is_written_as_it_is_read) {
 }
 
 TEST(Otlp, is_what_the_standard_says) {
-  Span server{.trace_high = 1, .trace_low = 2, .id = 3, .parent = 0, .kind = Span::Kind::server, .name = "hongyan.Chat.Send"};
+  Span server;
+  server.trace_high = 1;
+  server.trace_low = 2;
+  server.id = 3;
+  server.kind = Span::Kind::server;
+  server.name = "hongyan.Chat.Send";
   server.start_utc_ns = 1'700'000'000'000'000'001;
   server.end = server.start + 5us;
   server.uin = 7;
