@@ -68,9 +68,9 @@ void Server::accept_loop() {
       const Status shaken = (*tls)->handshake(call);
       if (shaken.ok() && !state_->closing) return adopt(std::move(*tls));
       if (shaken.ok()) return;
-      const bool stranger = shaken.code() == Code::unauthenticated;  // It shows no certificate of this deployment.
-      state_->env.log().warning("rpc: refused a TLS handshake",
-                                {{"peer", (*tls)->peer()}, {"stranger", stranger}, {"error", shaken.detail()}});
+      const bool stranger = shaken.code() == Code::unauthenticated;
+      state_->env.log().warning(stranger ? "rpc: refused a peer which shows no certificate of this deployment" : "rpc: a TLS handshake failed",
+                                {{"peer", (*tls)->peer()}, {"error", shaken.detail()}});
     });
   }
 }

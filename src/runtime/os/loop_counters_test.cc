@@ -56,19 +56,22 @@ TEST(LoopCounters, tell_coroutines_timers_queue_and_stacks) {
   scheduler.run_until_idle();
 }
 
-TEST(LoopCounters, are_kept_by_the_real_env) {
-  const auto env = make_os_env({});
-  run_to_end(env->scheduler(), "test", [&] {
-    Call call;
-    for (int i = 0; i < 3; ++i) ASSERT_TRUE(sleep(call, 1ms).ok());  // The first turn and the last have one end each.
-  });
-  const auto all = env->counters().samples();
-  const CounterSample* turns = find(all, "hongyan_runtime_turn");
-  ASSERT_NE(turns, nullptr);
-  EXPECT_GT(turns->count(), 1u);
-  EXPECT_EQ(turns->unit, "us");
-  const CounterSample* made = find(all, "hongyan_runtime_coroutines_made");
-  ASSERT_NE(made, nullptr);
+TEST(LoopCounters, are_kept_by_the_real_env_whatever_its_loop_waits_in) {
+  for (const LoopIo io : {LoopIo::epoll, LoopIo::uring}) {
+    OsEnvOptions options;
+    options.io = io;
+    const auto env = make_os_env(options);
+    run_to_end(env->scheduler(), "test", [&] {
+      Call call;
+      for (int i = 0; i < 3; ++i) ASSERT_TRUE(sleep(call, 1ms).ok());  // The first turn and the last have one end each.
+    });
+    const auto all = env->counters().samples();
+    const CounterSample* turns = find(all, "hongyan_runtime_turn");
+    ASSERT_NE(turns, nullptr);
+    EXPECT_GT(turns->count(), 1u) << describe_io(*env);
+    EXPECT_EQ(turns->unit, "us");
+    EXPECT_NE(find(all, "hongyan_runtime_coroutines_made"), nullptr);
+  }
 }
 
 }  // namespace
