@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "process/services.h"
+#include "runtime/coro/sync.h"
 #include "runtime/testing/test_env.h"
 
 namespace hongyan::process {
