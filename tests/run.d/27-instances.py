@@ -270,6 +270,8 @@ def main():
             befriend(people[0], one)
             made = one.call("group/create", {"clientGroupId": "own", "name": "own", "members": [people[0].uin]})
             crowd.append((one, made["group"]["id"]))
+        for person in people:
+            person.sync()  # The first answer has the latest of each conversation; from here on all comes.
         kills(deployment, pairs, people, crowd, group)
         moved_by_list(deployment, people)
         ended = deployment.stop_all()
