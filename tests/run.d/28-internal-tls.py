@@ -17,7 +17,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs"):
     sys.path.insert(0, str(ROOT / folder))
-from processes import ENDPOINTS, SERVICES, Deployment, free_ports  # noqa: E402
+from ports import free  # noqa: E402
+from processes import ENDPOINTS, SERVICES, Deployment  # noqa: E402
 from web_client import Client, Refused, Unreached, befriend, new_password  # noqa: E402
 
 LIMIT_S = 60
@@ -26,7 +27,7 @@ SERVER = ROOT / "build/bin/hongyan-server"
 
 
 def settings():
-    ports = free_ports(len(ENDPOINTS) + 4)
+    ports = free(len(ENDPOINTS) + 4)
     web, link, sealed, server = ports[len(ENDPOINTS):]
     lines = [f'services.{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
     lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
