@@ -20,7 +20,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs"):
     sys.path.insert(0, str(ROOT / folder))
-from processes import ENDPOINTS, SERVICES, Deployment, free_ports  # noqa: E402
+from ports import free  # noqa: E402
+from processes import ENDPOINTS, SERVICES, Deployment  # noqa: E402
 from web_client import Client, Refused, Unreached, befriend, new_password  # noqa: E402
 
 WITH_WORKERS = ("contact", "inbox", "group", "presence")
@@ -29,7 +30,7 @@ LIMIT_S = 60
 
 def settings():
     plain = [name for name in ENDPOINTS if name not in WITH_WORKERS]
-    ports = free_ports(len(plain) + 4)
+    ports = free(len(plain) + 4)
     web, link, sealed, server = ports[len(plain):]
     # Keys and no table: the deployment writes `services.inbox = ...` before them.
     lines = [f'services.{name} = "127.0.0.1:{port}"' for name, port in zip(plain, ports)]
@@ -270,6 +271,8 @@ def main():
             befriend(people[0], one)
             made = one.call("group/create", {"clientGroupId": "own", "name": "own", "members": [people[0].uin]})
             crowd.append((one, made["group"]["id"]))
+        for person in people:
+            person.sync()  # The first answer has the latest of each conversation; from here on all comes.
         kills(deployment, pairs, people, crowd, group)
         moved_by_list(deployment, people)
         ended = deployment.stop_all()

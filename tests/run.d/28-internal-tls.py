@@ -17,7 +17,8 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs"):
     sys.path.insert(0, str(ROOT / folder))
-from processes import ENDPOINTS, SERVICES, Deployment, free_ports  # noqa: E402
+from ports import free  # noqa: E402
+from processes import ENDPOINTS, SERVICES, Deployment  # noqa: E402
 from web_client import Client, Refused, Unreached, befriend, new_password  # noqa: E402
 
 LIMIT_S = 60
@@ -26,7 +27,7 @@ SERVER = ROOT / "build/bin/hongyan-server"
 
 
 def settings():
-    ports = free_ports(len(ENDPOINTS) + 4)
+    ports = free(len(ENDPOINTS) + 4)
     web, link, sealed, server = ports[len(ENDPOINTS):]
     lines = [f'services.{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
     lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
@@ -51,9 +52,14 @@ def log_of(deployment, name):
 
 
 def context_of(directory, name):
+    context = trusting(directory)
+    context.load_cert_chain(directory / f"{name}.pem", directory / f"{name}.key")
+    return context
+
+
+def trusting(directory):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(directory / "ca.pem")
-    context.load_cert_chain(directory / f"{name}.pem", directory / f"{name}.key")
     return context
 
 
@@ -104,14 +110,14 @@ def strangers(deployment):
         assert b"HTTP/1.1" not in answer, answer
     foreign = deployment.data / "foreign"
     subprocess.run([SERVER, "certificates", "--data", foreign, "--to", foreign / "tls"], check=True, stdout=subprocess.DEVNULL)
-    stranger = context_of(foreign / "tls", "operator")
-    stranger.load_verify_locations(tls / "ca.pem")  # It trusts the server; the server does not trust it.
-    refused(lambda: get(address, stranger, "inbox"))
-    nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    nobody.load_verify_locations(tls / "ca.pem")
-    refused(lambda: get(address, nobody, "inbox"))
+    said = "which shows no certificate of this deployment"
+    # They trust the server; the server does not trust them.
+    stranger, nobody = trusting(tls), trusting(tls)
+    stranger.load_cert_chain(foreign / "tls/operator.pem", foreign / "tls/operator.key")
+    for number, context in enumerate((stranger, nobody), 1):
+        refused(lambda: get(address, context, "inbox"))
+        until(lambda: log_of(deployment, "inbox").count(said) == number, "the log says nothing")
     refused(lambda: get(address, context_of(tls, "operator"), "contact"))  # The inbox is no contact.
-    until(lambda: "which shows no certificate of this deployment" in log_of(deployment, "inbox"), "the log says nothing")
 
 
 def a_service_without(deployment, ann, ben):

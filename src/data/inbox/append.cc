@@ -39,7 +39,7 @@ Status check_request(const internal::AppendRequest& request) {
 // DiscardUnknownFields() walks over all fields, which takes as long as the rest of a short message.
 bool has_unknown_fields(const client::Message& message) {
   const auto in = [](const google::protobuf::Message& part) { return !part.GetReflection()->GetUnknownFields(part).empty(); };
-  return in(message) || in(message.conversation()) || in(message.quote());
+  return in(message) || in(message.conversation()) || in(message.quote()) || in(message.quote().conversation());
 }
 
 // What the server says about a message, and only what the client may say beside it.

@@ -183,12 +183,13 @@ TEST(Append, keeps_every_field_byte_for_byte) {
 // A field with number 3,000 and one byte, behind what is known.
 TEST(Append, unknown_fields_are_not_stored_wherever_they_stand) {
   const std::string unknown("\xc2\xbb\x01\x01x", 5);
-  for (const int place : {0, 1, 2}) {
+  for (const size_t place : {0, 1, 2, 3}) {
     World world;
     client::Message message = World::text(k_bob, "one");
     message.mutable_quote()->set_key(std::string(16, 'k'));
-    std::vector<google::protobuf::Message*> parts = {&message, message.mutable_conversation(), message.mutable_quote()};
-    google::protobuf::Message& part = *parts[static_cast<size_t>(place)];
+    std::vector<google::protobuf::Message*> parts = {&message, message.mutable_conversation(), message.mutable_quote(),
+                                                     message.mutable_quote()->mutable_conversation()};
+    google::protobuf::Message& part = *parts[place];
     ASSERT_TRUE(part.MergeFromString(unknown));
     ASSERT_FALSE(part.GetReflection()->GetUnknownFields(part).empty());
     ASSERT_TRUE(world.send_at_once(k_ann, k_bob, {message}).ok());
@@ -210,9 +211,14 @@ TEST(Append, a_message_holds_no_other_messages_than_those_that_are_searched_for_
     const auto* inner = type->field(i)->message_type();
     if (inner == nullptr) continue;
     held.insert(type->field(i)->name());
-    for (int j = 0; j < inner->field_count(); ++j) EXPECT_EQ(inner->field(j)->message_type(), nullptr) << inner->full_name();
+    for (int j = 0; j < inner->field_count(); ++j) {
+      const auto* deeper = inner->field(j)->message_type();
+      if (deeper == nullptr) continue;
+      held.insert(type->field(i)->name() + "." + inner->field(j)->name());
+      for (int k = 0; k < deeper->field_count(); ++k) EXPECT_EQ(deeper->field(k)->message_type(), nullptr) << deeper->full_name();
+    }
   }
-  EXPECT_EQ(held, (std::set<std::string>{"conversation", "quote"}));
+  EXPECT_EQ(held, (std::set<std::string>{"conversation", "quote", "quote.conversation"}));
 }
 
 TEST(Append, flags_decide_about_unread_list_and_the_senders_other_devices) {

@@ -33,9 +33,14 @@ using BioPtr = std::unique_ptr<BIO, Free>;
 using CertificatePtr = std::unique_ptr<X509, Free>;
 using KeyPtr = std::unique_ptr<EVP_PKEY, Free>;
 
-std::string last_error() {
+std::string text_of(unsigned long error) {
   char text[256] = "unknown";
-  if (const unsigned long error = ERR_get_error(); error != 0) ERR_error_string_n(error, text, sizeof(text));
+  if (error != 0) ERR_error_string_n(error, text, sizeof(text));
+  return text;
+}
+
+std::string last_error() {
+  std::string text = text_of(ERR_get_error());
   ERR_clear_error();
   return text;
 }
@@ -71,6 +76,8 @@ class TlsStreamImpl : public TlsStream, private StreamWatcher {
   Status handshake(Call& call) override {
     for (;;) {
       const int error = on_thread_stack([this] { return SSL_do_handshake(ssl_.get()); });
+      const unsigned long reason = ERR_get_error();
+      ERR_clear_error();                   // The thread's: others run while this one waits.
       const Status flushed = flush(call);  // Also an alert that says why it failed.
       if (error == SSL_ERROR_NONE) {
         TRY(flushed);
@@ -78,9 +85,13 @@ class TlsStreamImpl : public TlsStream, private StreamWatcher {
       }
       if (error != SSL_ERROR_WANT_READ) {
         const long verified = SSL_get_verify_result(ssl_.get());
-        if (verified == X509_V_OK) return failed(Code::closed, "TLS handshake");
-        ERR_clear_error();
-        return Status(Code::unauthenticated, std::string("TLS handshake: ") + X509_verify_cert_error_string(verified));
+        if (verified != X509_V_OK) {
+          return Status(Code::unauthenticated, std::string("TLS handshake: ") + X509_verify_cert_error_string(verified));
+        }
+        // Who shows none leaves nothing to verify.
+        const bool none =
+            ERR_GET_LIB(reason) == ERR_LIB_SSL && ERR_GET_REASON(reason) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE;
+        return Status(none ? Code::unauthenticated : Code::closed, "TLS handshake: " + text_of(reason));
       }
       TRY(flushed);
       if (!TRY(fill(call))) return Status(Code::closed, "the stream ended in the TLS handshake");
