@@ -182,7 +182,7 @@ TEST_F(TurnsTest, the_lag_is_the_rest_of_the_turn_and_is_soon_forgotten) {
     ASSERT_TRUE(runtime::sleep(call, 1ms).ok());
     EXPECT_EQ(lag.last(scheduler_.read_clock()), 40ms);
     EXPECT_EQ(lag.last(scheduler_.read_clock() + 98ms), 40ms);
-    EXPECT_EQ(lag.last(scheduler_.read_clock() + 99ms), 0ms);
+    EXPECT_EQ(lag.last(scheduler_.read_clock() + 100ms), 0ms);
   });
 }
 
