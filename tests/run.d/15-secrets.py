@@ -10,9 +10,12 @@ import http.client
 import pathlib
 import stat
 import sys
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "lib"))
 from web_client import Client, Refused, Server, befriend, new_password  # noqa: E402
+
+SPANS_S = 60
 
 
 def spellings(text):
@@ -123,6 +126,11 @@ def main():
         server.start()
         live(server, secrets)
         metrics = get(server, "/metrics")
+        traces = server.data / "traces"
+        limit = time.monotonic() + SPANS_S
+        while not any(b"spanId" in path.read_bytes() for path in traces.iterdir()):  # Written once a second.
+            assert time.monotonic() < limit, "no span was written"
+            time.sleep(0.05)
         server.kill()
         kept += files(server.data)
         server.start()
@@ -133,8 +141,7 @@ def main():
         assert first[0].strip().encode() not in text, "printed again"
         spoken = [("the output", text), ("the metrics", metrics)]
         spoken.append(("the log", log.read_bytes()))
-        spoken.append(("the spans", b"".join(path.read_bytes() for path in (server.data / "traces").iterdir())))
-        assert b"spanId" in spoken[-1][1]
+        spoken.append(("the spans", b"".join(path.read_bytes() for path in traces.iterdir())))
         kept = [(path, data) for path, data in kept if path != log and path.name != "secrets"]
         assert any(b"line 7" in data for _, data in kept), "the messages are not found either: this test looks at nothing"
         keys = [line.split()[2] for line in (server.data / "secrets").read_text().splitlines()[1:]]
