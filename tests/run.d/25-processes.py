@@ -17,7 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs", "clients/sample_python"):
     sys.path.insert(0, str(ROOT / folder))
 from protos import compile_protos  # noqa: E402
-from processes import ENDPOINTS, KEYLESS, SERVICES, Deployment, free_ports  # noqa: E402
+from ports import free  # noqa: E402
+from processes import ENDPOINTS, KEYLESS, SERVICES, Deployment  # noqa: E402
 from web_client import Client, Refused, Server, Unreached, befriend, new_password  # noqa: E402
 
 BEFORE, AFTER = 3, 5  # Acked messages around each kill.
@@ -25,7 +26,7 @@ RPC = ROOT / "build/bin/hongyan-rpc"
 
 
 def settings():
-    ports = free_ports(len(ENDPOINTS) + 4)
+    ports = free(len(ENDPOINTS) + 4)
     lines = ["[services]"] + [f'{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
     web, link, sealed, server = ports[len(ENDPOINTS):]
     lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",

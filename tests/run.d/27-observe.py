@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs"):
     sys.path.insert(0, str(ROOT / folder))
-from ports import free as free_ports  # noqa: E402
+from ports import free  # noqa: E402
 from processes import ENDPOINTS, Deployment  # noqa: E402
 from web_client import Client, Server, befriend, new_password  # noqa: E402
 
@@ -208,7 +208,7 @@ def profile(server, address, ann, ben):
 
 
 def settings(directory):
-    ports = free_ports(len(ENDPOINTS) + 4)
+    ports = free(len(ENDPOINTS) + 4)
     lines = ["[services]"] + [f'{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
     web, link, sealed, server = ports[len(ENDPOINTS):]
     lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",

@@ -9,7 +9,6 @@ import json
 import os
 import pathlib
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,15 +22,6 @@ KEYLESS = {"login", "friend", "chat", "group_chat"}
 ENDPOINTS = tuple(name for name in SERVICES if name != "server_port") + ("short_link", "sealed_link")
 WITH_OWN_PORTS = ("account", "device", "contact", "inbox", "group", "presence")  # Their workers are told apart by callers.
 READY_S = 30
-
-
-def free_ports(count):
-    """Ports that nobody listens on; held until all are known, so that they differ."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 class Deployment:
