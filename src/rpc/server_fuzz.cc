@@ -69,9 +69,11 @@ void serve(std::string_view bytes, size_t piece) {
     CHECK(server.start().ok());
     (void)ask(env, server.address(), bytes, piece);
     CHECK(ask(env, server.address(), k_good_request, k_good_request.size()).starts_with("HTTP/1.1 200 OK\r\n"));
-    for (int i = 0; i < 10 && server.connections() > 0; ++i) env.scheduler().yield();
+    // A refused peer has a moment to read why before its connection is closed; in virtual time.
+    Call call;
+    for (int i = 0; i < 60 && server.connections() > 0; ++i) CHECK(runtime::sleep(call, 1s).ok());
     CHECK(server.connections() == 0 && server.in_flight() == 0);
-    Call call = env.call();
+    call = env.call();
     server.close(call);
   });
 }

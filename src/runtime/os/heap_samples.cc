@@ -59,7 +59,7 @@ Bucket& bucket_of(Notes& all, uintptr_t key, size_t& index) {
   return all.buckets[index];
 }
 
-[[gnu::noinline]] void note_new(void* piece, size_t bytes, const void* frame) {
+[[maybe_unused, gnu::noinline]] void note_new(void* piece, size_t bytes, const void* frame) {
   if (bytes_left.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed) > static_cast<int64_t>(bytes)) return;
   const Busy alone;
   Notes* const all = notes.load(std::memory_order_acquire);
@@ -79,7 +79,7 @@ Bucket& bucket_of(Notes& all, uintptr_t key, size_t& index) {
   ++dropped;
 }
 
-[[gnu::noinline]] void note_delete(void* piece) {
+[[maybe_unused, gnu::noinline]] void note_delete(void* piece) {
   Notes* const all = notes.load(std::memory_order_acquire);
   if (all == nullptr) return;
   const auto key = reinterpret_cast<uintptr_t>(piece);
