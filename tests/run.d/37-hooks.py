@@ -20,7 +20,9 @@ import time
 BUILD = pathlib.Path(os.environ.get("HY_BUILD", "build")).resolve()
 SESSIONS = 100
 TRACED_SESSIONS = "10"
-RATIO_MAX = 2.0
+# With HY_LONG=1, on a quiet machine, as promised. Where others compute too, it tells waiting at once from one after the
+# other, which would be a ratio of 100.
+RATIO_MAX = 2.0 if os.environ.get("HY_LONG") else 10.0
 # The same libraries in programs without shared ones. tests/hook/CMakeLists.txt says why they are several.
 STATIC = {"mariadb": "hook-foreign-static", "redis": "hook-foreign-static", "curl": "hook-foreign-static-curl"}
 # A ratio is a time, and other work on the machine can spoil one: each may be taken again.
@@ -230,8 +232,8 @@ def blocking_calls(trace):
         if name == "futex" and "FUTEX_WAIT" in arguments:
             spent = re.search(r"<([\d.]+)>$", line)
             bad = spent is not None and float(spent[1]) > FUTEX_SECONDS_MAX
-        if name in ("epoll_wait", "epoll_pwait", "epoll_pwait2") and not re.search(r", 0(, NULL, 8)?$", arguments) \
-                and not ZERO.search(arguments) or name == "io_uring_enter" and not re.match(r"\d+(<[^>]*>+)?, \d+, 0,", arguments):
+        if name in ("epoll_wait", "epoll_pwait") and not re.search(r", 0(, NULL, 8)?$", arguments) \
+                or name == "epoll_pwait2" and not ZERO.search(arguments) or name == "io_uring_enter" and not re.match(r"\d+(<[^>]*>+)?, \d+, 0,", arguments):
             pollers.add(descriptor)
             if len(pollers) == 2:
                 found.append(f"more than one set is waited in: {pollers}")
