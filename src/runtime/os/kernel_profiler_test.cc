@@ -150,7 +150,7 @@ TEST_F(ProfilerTest, the_memory_profile_shows_what_stays_and_not_what_goes) {
 }
 
 TEST_F(ProfilerTest, memory_is_what_the_allocator_has) {
-  const Profiler::Memory before = profiler.memory();
+  [[maybe_unused]] const Profiler::Memory before = profiler.memory();
   Pieces pieces;
   keep_for_the_profile(pieces);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
