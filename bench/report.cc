@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <chrono>
 #include <fstream>
 
@@ -40,7 +41,7 @@ std::string joined(const Map& items, const char* between, const Draw& draw) {
 }  // namespace
 
 double Row::ratio_to(size_t peer) const {
-  if (peer < paired.size()) return paired[peer];
+  if (peer < paired.size()) return std::isfinite(paired[peer]) ? paired[peer] : 0;  // A peer that got nothing done.
   return peer < peers.size() && peers[peer].second > 0 ? ours / peers[peer].second : 0;
 }
 
