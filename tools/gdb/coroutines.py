@@ -15,8 +15,8 @@ import gdb
 STATES = ("is ready", "runs", "waits", "has ended", "is dead")
 FIELDS = ("scheduler_impl", "scheduler_running", "impl_next_scheduler", "impl_everyone", "coroutine_everyone_link",
           "coroutine_name", "coroutine_state", "coroutine_context", "coroutine_stack", "coroutine_saved",
-          "coroutine_waits_in", "coroutine_domain", "context_frame")
-LAYOUT = struct.Struct("<I4xQ13i")
+          "coroutine_waits_in", "coroutine_domain", "coroutine_name_bytes", "context_frame")
+LAYOUT = struct.Struct("<I4xQ14i")
 FRAMES_MAX = 64
 
 
@@ -48,8 +48,8 @@ class Layout:
 class Coroutine:
     def __init__(self, layout, address, running):
         self.address = address
-        name, length = struct.unpack("<QH", read(address + layout.coroutine_name, 10))
-        self.name = text(name, length)
+        length = struct.unpack("<H", read(address + layout.coroutine_name_bytes, 2))[0]
+        self.name = text(pointer(address + layout.coroutine_name), length)
         self.state = read(address + layout.coroutine_state, 1)[0]
         self.domain = struct.unpack("<I", read(address + layout.coroutine_domain, 4))[0]
         self.context = pointer(address + layout.coroutine_context)

@@ -45,6 +45,7 @@ struct DebugAccess {
     debug.coroutine_saved = offset(start, &one->life.saved);
     debug.coroutine_waits_in = offset(start, &one->life.waits_in);
     debug.coroutine_domain = offset(start, &one->domain);
+    debug.coroutine_name_bytes = offset(start, &one->name_bytes);
     debug.context_frame = k_context_frame;
   }
 };

@@ -35,13 +35,14 @@ struct HongyanCoroDebug {
   int32_t impl_next_scheduler;
   int32_t impl_everyone;
   int32_t coroutine_everyone_link;
-  int32_t coroutine_name;  // {address, 2 bytes of length}
+  int32_t coroutine_name;  // Its address.
   int32_t coroutine_state;
   int32_t coroutine_context;  // Where its stack ends.
   int32_t coroutine_stack;    // {address, 4 bytes of length}; null: it has not started.
   int32_t coroutine_saved;    // Of one that has: null, or the copy of what lies from context up.
   int32_t coroutine_waits_in;  // Of one that waits.
   int32_t coroutine_domain;
+  int32_t coroutine_name_bytes;  // Two bytes.
   int32_t context_frame;  // From where its stack ends up to {frame pointer, instruction}.
 };
 extern HongyanCoroDebug hongyan_coro_debug;
