@@ -51,7 +51,7 @@ class SendBench {
     TRY(server_->start());
     transport_ = make_transport(env_, *server_, options_.transport);
     TRY(in_coroutine([&] { return prepare(); }));
-    const int turns = options_.quick ? 1 : std::max(1, static_cast<int>(options_.seconds / 4));
+    const int turns = options_.quick ? 1 : std::max(1, static_cast<int>(options_.seconds / 2));
     const double slice = options_.quick ? 0.3 : options_.seconds / 2 / turns;
     for (int turn = 0; turn < turns; ++turn) {
       TRY(let_server_rest());

@@ -52,11 +52,19 @@ add_custom_target(room_tests)  # Every room's test program, and the replay of ev
 add_custom_target(core_tests)
 set(HONGYAN_CORE base runtime runtime/testing runtime/os rpc rpc/codegen rpc/http rpc/overload rpc/pages rpc/routing)
 
+# Programs allocate by mimalloc, which takes a tenth of the server's processor time off: it stands before libc for all
+# libraries they link. Sanitizers have allocators of their own.
+set(HONGYAN_ALLOCATOR)
+if(NOT HONGYAN_SANITIZE AND NOT HONGYAN_FUZZ)
+  find_library(MIMALLOC mimalloc REQUIRED)
+  set(HONGYAN_ALLOCATOR -Wl,--push-state,--no-as-needed ${MIMALLOC} -Wl,--pop-state)
+endif()
+
 # hongyan_program(hongyan-server src/bundle/main.cc DEPS bundle [LIBS ...]) makes build/bin/hongyan-server.
 function(hongyan_program program)
   cmake_parse_arguments(P "" "" "DEPS;LIBS" ${ARGN})
   add_executable(${program} ${P_UNPARSED_ARGUMENTS})
-  target_link_libraries(${program} PRIVATE hongyan_flags ${P_LIBS})
+  target_link_libraries(${program} PRIVATE ${HONGYAN_ALLOCATOR} hongyan_flags ${P_LIBS})
   foreach(dep ${P_DEPS})
     hongyan_target(dep_name ${dep})
     target_link_libraries(${program} PRIVATE ${dep_name})

@@ -6,6 +6,7 @@
 // crash. One writer at a time; readers beside it only where reads_beside_writes().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,7 +49,12 @@ class Backend {
   virtual std::unique_ptr<Cursor> cursor(Space space, std::string lower, std::string upper, Reach reach) = 0;
   // no_space leaves everything as it was, and resume() must succeed before the next write; after any other error
   // what the disk holds is unknown and nothing may be written any more.
-  virtual Status write(const std::vector<Write>& batch) = 0;
+  //
+  // `durable`, unless empty, is called from within, on this thread, once at most, when no crash can undo the batch any
+  // more and readers may not see it yet. An engine to which these are one moment does not call it. When write() then
+  // fails all the same, the batch is there when the backend is opened again.
+  using Durable = std::function<void()>;
+  virtual Status write(const std::vector<Write>& batch, const Durable& durable) = 0;
   virtual Status resume() = 0;
   virtual bool reads_beside_writes() const = 0;
   // A copy that opens as a data directory of its own. Runs beside reads and writes where those may.

@@ -75,7 +75,7 @@ class LogBackend : public Backend {
     return std::make_unique<MapCursor>(maps_.of[static_cast<size_t>(space)], std::move(lower), std::move(upper));
   }
 
-  Status write(const std::vector<Write>& batch) override {
+  Status write(const std::vector<Write>& batch, const Durable&) override {
     TRY(resume());
     if (batch.empty()) return {};
     std::string payload;

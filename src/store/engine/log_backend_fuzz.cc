@@ -68,7 +68,7 @@ void use(Backend& backend, const Tables& tables, const EntityId& entity) {
     (void)evaluation.evaluate({.entity = entity, .mutations = {{.kind = Mutation::Kind::erase, .key = key}}}).ok();
     (void)evaluation.evaluate({.entity = entity, .visibility = Visibility::silent, .work_done = WorkDone{1, 9}, .raise_floor = 4}).ok();
   }
-  CHECK(backend.write(evaluation.take_writes()).ok());
+  CHECK(backend.write(evaluation.take_writes(), {}).ok());
 }
 
 void run(std::string_view input) {

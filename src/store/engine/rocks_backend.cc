@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice_transform.h>
@@ -10,6 +11,8 @@
 
 #include <algorithm>
 #include <array>
+
+#include "store/engine/log_watch.h"
 
 namespace hongyan::store {
 
@@ -158,7 +161,10 @@ class RocksBackend : public Backend {
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
     rocksdb::DBOptions settings = database_options();
-    if (options.env != nullptr) settings.env = options.env;
+    rocksdb::Env* base = options.env != nullptr ? options.env : rocksdb::Env::Default();
+    log_watch_ = std::make_shared<LogWatch>(base->GetFileSystem());
+    files_ = rocksdb::NewCompositeEnv(log_watch_);
+    settings.env = files_.get();
     TRY(status_from(rocksdb::DB::Open(settings, directory, descriptors, &handles, &db)));
     db_.reset(db);
     directory_ = directory;
@@ -180,7 +186,7 @@ class RocksBackend : public Backend {
     return std::make_unique<RocksCursor>(*db_, family(space), std::move(lower), std::move(upper), reach);
   }
 
-  Status write(const std::vector<Write>& batch) override {
+  Status write(const std::vector<Write>& batch, const Durable& durable) override {
     TRY(check_reserve());
     if (writes_.GetDataSize() > k_kept_batch_bytes_max) writes_ = rocksdb::WriteBatch();
     writes_.Clear();
@@ -191,7 +197,7 @@ class RocksBackend : public Backend {
     }
     rocksdb::WriteOptions options;
     options.sync = true;
-    const rocksdb::Status written = db_->Write(options, &writes_);
+    const rocksdb::Status written = write_watched(options, durable);
     if (!written.ok()) broken_log_ = current_log();
     return status_from(written);
   }
@@ -233,6 +239,12 @@ class RocksBackend : public Backend {
   }
 
  private:
+  rocksdb::Status write_watched(const rocksdb::WriteOptions& options, const Durable& durable) {
+    if (!durable) return db_->Write(options, &writes_);
+    const LogWatch::Watching watching(*log_watch_, durable);
+    return db_->Write(options, &writes_);
+  }
+
   rocksdb::ColumnFamilyHandle* family(Space space) const { return families_[static_cast<size_t>(space)]; }
 
   // A file system that can't say how much is free (a test's) is taken to have room.
@@ -252,6 +264,8 @@ class RocksBackend : public Backend {
   std::string directory_;
   size_t reserve_bytes_ = 0;
   uint64_t broken_log_ = 0;  // The log of which a write failed.
+  std::shared_ptr<LogWatch> log_watch_;
+  std::unique_ptr<rocksdb::Env> files_;
   std::unique_ptr<rocksdb::DB> db_;
   rocksdb::WriteBatch writes_;  // Of the one who writes; kept for its memory.
   std::array<rocksdb::ColumnFamilyHandle*, 2> families_{};

@@ -1,5 +1,7 @@
 #include "store/engine/shard.h"
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "runtime/log/log.h"
 #include "store/engine/limits.h"
@@ -18,6 +20,7 @@ StoreCounters::StoreCounters(runtime::Counters& c)
       reads(c.counter("hongyan_store_reads", "Reads")),
       reads_cached(c.counter("hongyan_store_reads_cached", "Reads answered from what was asked for lately")),
       reads_from_disk(c.counter("hongyan_store_reads_from_disk", "Reads that missed the cache")),
+      reads_waited(c.counter("hongyan_store_reads_waited", "Reads that waited until a batch that was answered could be read")),
       bytes_written(c.counter("hongyan_store_bytes_written", "Bytes of keys and values written")),
       open_marks(c.counter("hongyan_store_open_marks", "Work marks that are set now", runtime::CounterKind::gauge)),
       batch_us(c.histogram("hongyan_store_batch", "microseconds", "From taking a batch to its sync")) {}
@@ -149,53 +152,94 @@ bool Shard::refused_for_now() const {
   return health_.code() != Code::no_space || env_.now() - retried_at_ < k_resume_interval;
 }
 
+// Of the loop and of the commit lane in turn; from answer() to settle() both, who then only read `written`.
+struct Shard::Batch {
+  std::vector<std::shared_ptr<Pending>> commits;
+  Moment moment;
+  bool resume = false;
+  runtime::Time begun{};
+  // The lane's, until it is done.
+  Status status;
+  std::vector<Write> written;
+  bool durable = false;
+  // The loop's.
+  bool answered = false;
+  bool settled = false;
+
+  bool writes_of(std::string_view prefix) const {
+    return std::any_of(written.begin(), written.end(), [&](const Write& write) {
+      return write.space == Space::rows && std::string_view(write.key).starts_with(prefix);
+    });
+  }
+};
+
 void Shard::run_committer() {
   for (;;) {
     while (queue_.empty() && !closed_) queue_news_.wait_uncancellable();
     if (queue_.empty()) return;
-    const std::vector<std::shared_ptr<Pending>> batch = take();
-    const Moment moment{.utc_ms = env_.utc_ms(), .entropy = env_.random_u64(), .restore_salt = restore_salt_};
-    const bool resume = !health_.ok();
-    const runtime::Time begun = env_.now();
-    Outcome outcome;
+    const auto batch = std::make_shared<Batch>();
+    batch->commits = take();
+    batch->moment = {.utc_ms = env_.utc_ms(), .entropy = env_.random_u64(), .restore_salt = restore_salt_};
+    batch->resume = !health_.ok();
+    batch->begun = env_.now();
     if (refused_for_now()) {
-      outcome.status = health_;  // What waited when the disk failed.
-      for (const auto& pending : batch) {
+      batch->status = health_;  // What waited when the disk failed.
+      for (const auto& pending : batch->commits) {
         pending->checkpoint_status = health_;
         pending->replies.assign(pending->commits.size(), Result<CommitReply>(health_));
       }
     } else {
-      commit_lane_->run([&] { outcome = execute(batch, moment, resume); });
-      counters_.batch_us.record(std::chrono::duration_cast<std::chrono::microseconds>(env_.now() - begun).count());
+      commit_lane_->run([&] { execute(batch); });
     }
-    finish(batch, std::move(outcome));
+    settle(batch);
   }
 }
 
-void Shard::finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome) {
-  if (outcome.status.ok()) {
-    health_ = {};
-    if (!outcome.written.empty()) counters_.batches.add(1);
-    counters_.rows_written.add(static_cast<int64_t>(outcome.written.size()));
-    for (const Write& write : outcome.written) {
-      counters_.bytes_written.add(static_cast<int64_t>(write.key.size() + (write.value ? write.value->size() : 0)));
-    }
-    read_cache_.apply(outcome.written);
-    apply_marks(outcome.written);
-    spent_ = std::move(outcome.written);
-  } else {
-    read_cache_.clear();
-    counters_.failed.add(1);
-    if (health_.ok()) env_.log().error("store: commits fail: {}", outcome.status.detail());
-    retried_at_ = env_.now();
-    health_ = outcome.status.code() == Code::no_space
-                  ? outcome.status
-                  : Status(Code::read_only, "store: stopped by an error of the disk: " + outcome.status.detail());
+// The batch is durable.
+void Shard::answer(const std::shared_ptr<Batch>& batch) {
+  if (batch->answered) return;
+  batch->answered = true;
+  counters_.batch_us.record(std::chrono::duration_cast<std::chrono::microseconds>(env_.now() - batch->begun).count());
+  if (!batch->written.empty()) counters_.batches.add(1);
+  counters_.rows_written.add(static_cast<int64_t>(batch->written.size()));
+  for (const Write& write : batch->written) {
+    counters_.bytes_written.add(static_cast<int64_t>(write.key.size() + (write.value ? write.value->size() : 0)));
   }
-  for (const auto& pending : batch) {
+  read_cache_.apply(batch->written);
+  unseen_ = batch;
+  apply_marks(batch->written);
+  for (const auto& pending : batch->commits) {
     for (const Result<CommitReply>& reply : pending->replies) {
       if (reply.ok() && reply->committed) counters_.commits.add(1);
     }
+    pending->done = true;
+    pending->waiters.wake_all();
+  }
+}
+
+// The lane is done with it.
+void Shard::settle(const std::shared_ptr<Batch>& batch) {
+  batch->settled = true;
+  if (!batch->status.ok()) return fail(batch);
+  health_ = {};
+  answer(batch);
+  unseen_.reset();
+  seen_.wake_all();
+  spent_ = std::move(batch->written);
+}
+
+void Shard::fail(const std::shared_ptr<Batch>& batch) {
+  read_cache_.clear();
+  counters_.failed.add(1);
+  if (health_.ok()) env_.log().error("store: commits fail: {}", batch->status.detail());
+  retried_at_ = env_.now();
+  // One that was answered is in the log, and is read when the store is opened again: until then its entities are not.
+  health_ = batch->status.code() == Code::no_space && !batch->answered
+                ? batch->status
+                : Status(Code::read_only, "store: stopped by an error of the disk: " + batch->status.detail());
+  seen_.wake_all();
+  if (batch->answered) return;
+  for (const auto& pending : batch->commits) {
     pending->done = true;
     pending->waiters.wake_all();
   }
@@ -242,22 +286,36 @@ void Shard::evaluate(Evaluation& evaluation, Pending& pending) {
   evaluation.end_group();
 }
 
-// On the commit lane's thread: touches nothing of the shard but the backend and the tables.
-Shard::Outcome Shard::execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume) {
+// On the commit lane's thread: touches nothing of the shard but the backend, the tables and what is the committer's own.
+void Shard::execute(const std::shared_ptr<Batch>& batch) {
   spent_.clear();
-  Evaluation evaluation(tables_, *backend_, committer_rows_, moment);
-  for (const auto& pending : batch) evaluate(evaluation, *pending);
-  Outcome outcome{.status = {}, .written = evaluation.take_writes()};
-  if (resume) outcome.status = backend_->resume();
-  if (outcome.status.ok() && !outcome.written.empty()) outcome.status = backend_->write(outcome.written);
-  if (outcome.status.ok()) committer_rows_.apply(outcome.written);
+  Evaluation evaluation(tables_, *backend_, committer_rows_, batch->moment);
+  bool copies = false;
+  for (const auto& pending : batch->commits) {
+    evaluate(evaluation, *pending);
+    copies = copies || !pending->checkpoint_to.empty();
+  }
+  batch->written = evaluation.take_writes();
+  // Posted before the lane's end is, so it finds the shard waiting for that; where a lane runs on the loop, too late.
+  const auto durable = [&] {
+    batch->durable = true;
+    env_.scheduler().post([this, batch] {
+      if (!batch->settled) answer(batch);
+    });
+  };
+  if (batch->resume) batch->status = backend_->resume();
+  if (batch->status.ok() && !batch->written.empty()) {
+    batch->status = backend_->write(batch->written, copies ? Backend::Durable() : Backend::Durable(durable));
+  }
+  if (batch->status.ok()) committer_rows_.apply(batch->written);
   else committer_rows_.clear();
-  for (const auto& pending : batch) {
+  for (const auto& pending : batch->commits) {
     // Even one that was refused may have been so for what this batch did not keep.
-    if (!outcome.status.ok()) pending->replies.assign(pending->commits.size(), Result<CommitReply>(outcome.status));
+    if (!batch->status.ok() && !batch->durable) {
+      pending->replies.assign(pending->commits.size(), Result<CommitReply>(batch->status));
+    }
     if (!pending->checkpoint_to.empty()) pending->checkpoint_status = backend_->checkpoint(pending->checkpoint_to);
   }
-  return outcome;
 }
 
 void Shard::apply_marks(const std::vector<Write>& written) {
@@ -324,12 +382,25 @@ Result<ReadReply> Shard::read(Call& call, const Read& read) {
   TRY(check_read(tables_, read));
   if (env_.now() >= call.deadline) return Status(Code::deadline, "store: the deadline had passed before");
   if (auto cached = find_cached(read)) return *std::move(cached);
+  TRY(wait_until_seen(call, read.entity));
   const uint64_t batches = read_cache_.batches();
   std::unique_ptr<ReadScan> reader;
   TRY(scan(call, [&](Reach reach) { return std::make_unique<ReadScan>(*backend_, read, reach, restore_salt_); }, reader));
   ReadReply reply = reader->take();
   read_cache_.keep(read, reply, batches);
   return reply;
+}
+
+Status Shard::wait_until_seen(Call& call, const EntityId& entity) {
+  if (unseen_ == nullptr) return {};
+  const std::string prefix = entity_prefix(entity);
+  if (!unseen_->writes_of(prefix)) return {};
+  counters_.reads_waited.add(1);
+  while (unseen_ != nullptr && unseen_->writes_of(prefix)) {
+    if (unseen_->settled) return health_;  // It failed after it was answered.
+    TRY(seen_.wait(call.deadline));
+  }
+  return {};
 }
 
 std::optional<ReadReply> Shard::find_cached(const Read& read) {
@@ -363,6 +434,7 @@ std::vector<Result<ReadReply>> Shard::read_many(Call& call, std::span<const Read
         replies[i] = *std::move(cached);
         continue;
       }
+      status = wait_until_seen(call, reads[i].entity);
     }
     if (!status.ok() || scan_inline(make(i), scan, status)) answer(i, status, scan);
     else missed.push_back(i);
@@ -395,6 +467,7 @@ Result<ChangesReply> Shard::changes(Call& call, const EntityId& entity, uint64_t
     counters_.reads_cached.add(1);
     return ChangesReply{.header = *header, .changes = {}};
   }
+  TRY(wait_until_seen(call, entity));
   const uint64_t batches = read_cache_.batches();
   std::unique_ptr<ChangesScan> reader;
   TRY(scan(call, [&](Reach reach) {

@@ -1,7 +1,8 @@
 // One shard: a queue, a committer, a backend. Commits that wait are taken together, evaluated in order and written with
 // one sync (group commit); the callers are answered after it, so nothing is seen before it is durable. The committer
 // is a coroutine whose work runs in a Lane of one thread; reads run beside it: at once from memory, in a second Lane
-// when the disk must be asked.
+// when the disk must be asked. Where the backend tells (Backend::Durable), callers are answered when the log is synced,
+// before readers' tables have the batch; a read of one of its entities that the cache can't answer waits for those.
 //
 // Limits: limits.h. A commit whose deadline passes while it is under way fails with Code::deadline and may have
 // happened; one that still waited then leaves no trace. When the disk is full, commits fail with no_space, whole, until
@@ -36,6 +37,7 @@ struct StoreCounters {
   runtime::Counter& reads;
   runtime::Counter& reads_cached;
   runtime::Counter& reads_from_disk;
+  runtime::Counter& reads_waited;  // For a batch that was answered already.
   runtime::Counter& bytes_written;
   runtime::Counter& open_marks;
   runtime::Histogram& batch_us;   // From taking a batch to its sync.
@@ -76,13 +78,13 @@ class Shard : public Store {
   Status load_marks();
   void run_committer();
   std::vector<std::shared_ptr<Pending>> take();
-  struct Outcome {
-    Status status;
-    std::vector<Write> written;
-  };
+  struct Batch;
   static void evaluate(Evaluation& evaluation, Pending& pending);
-  Outcome execute(const std::vector<std::shared_ptr<Pending>>& batch, Moment moment, bool resume);
-  void finish(const std::vector<std::shared_ptr<Pending>>& batch, Outcome outcome);
+  void execute(const std::shared_ptr<Batch>& batch);
+  void answer(const std::shared_ptr<Batch>& batch);
+  void settle(const std::shared_ptr<Batch>& batch);
+  void fail(const std::shared_ptr<Batch>& batch);
+  Status wait_until_seen(Call& call, const EntityId& entity);
   bool refused_for_now() const;
   void apply_marks(const std::vector<Write>& written);
   std::optional<ReadReply> find_cached(const Read& read);
@@ -103,6 +105,9 @@ class Shard : public Store {
   CommitCache committer_rows_;  // Of the commit lane's thread.
   std::vector<Write> spent_;    // Written: freed by the thread that made it, which is cheaper.
   ReadCache read_cache_;
+  // Of the batch that is answered and that the backend may not show yet: who reads an entity of it waits.
+  std::shared_ptr<Batch> unseen_;
+  runtime::WaitList seen_;
   std::unique_ptr<runtime::Lane> commit_lane_;
   std::unique_ptr<runtime::Lane> read_lane_;
   std::deque<std::shared_ptr<Pending>> queue_;
