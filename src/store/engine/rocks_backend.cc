@@ -5,6 +5,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
+#include <rocksdb/rate_limiter.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
@@ -36,6 +37,8 @@ Status status_from(const rocksdb::Status& status) {
 }
 
 constexpr size_t k_kept_batch_bytes_max = 1024 * 1024;
+constexpr size_t k_background_chunk_bytes = 128 * 1024;  // A millisecond of a slow disk.
+constexpr int64_t k_background_refill_us = 5'000;
 constexpr double k_memtable_filter_share = 0.05;  // Of its bytes: some 10 bits a row.
 
 rocksdb::ReadOptions read_options(Reach reach) {
@@ -120,7 +123,7 @@ rocksdb::ColumnFamilyOptions family_options(const RocksOptions& options, const s
   return family;
 }
 
-rocksdb::DBOptions database_options() {
+rocksdb::DBOptions database_options(const RocksOptions& options) {
   rocksdb::DBOptions database;
   database.create_if_missing = true;
   database.create_missing_column_families = true;
@@ -134,7 +137,13 @@ rocksdb::DBOptions database_options() {
   database.paranoid_checks = true;
   database.info_log_level = rocksdb::WARN_LEVEL;
   database.stats_dump_period_sec = 0;
-  database.bytes_per_sync = 1024 * 1024;  // Compaction writes back evenly, not in one burst beside the log's sync.
+  // A sync of the log waits for all that the disk was given before it. So flushes and compactions hand over little at a
+  // time, not faster than the limit, and wait until it is written: beside a flush a sync took ten times as long.
+  database.bytes_per_sync = k_background_chunk_bytes;
+  database.strict_bytes_per_sync = true;
+  database.writable_file_max_buffer_size = k_background_chunk_bytes;
+  database.rate_limiter.reset(rocksdb::NewGenericRateLimiter(static_cast<int64_t>(options.background_bytes_per_second),
+                                                             k_background_refill_us));
   database.allow_concurrent_memtable_write = false;  // One committer.
   database.enable_write_thread_adaptive_yield = false;
   database.avoid_unnecessary_blocking_io = true;
@@ -160,11 +169,16 @@ class RocksBackend : public Backend {
     const std::vector<rocksdb::ColumnFamilyDescriptor> descriptors = {{rocksdb::kDefaultColumnFamilyName, family}, {"work", family}};
     std::vector<rocksdb::ColumnFamilyHandle*> handles;
     rocksdb::DB* db = nullptr;
-    rocksdb::DBOptions settings = database_options();
+    rocksdb::DBOptions settings = database_options(options);
     rocksdb::Env* base = options.env != nullptr ? options.env : rocksdb::Env::Default();
     log_watch_ = std::make_shared<LogWatch>(base->GetFileSystem());
     files_ = rocksdb::NewCompositeEnv(log_watch_);
     settings.env = files_.get();
+    // Flushes and compactions take what is left of the processors: a memory table's flush beside loop and committer
+    // otherwise doubles every answer's time while it lasts. Before the other table is full there are seconds.
+    for (const auto pool : {rocksdb::Env::HIGH, rocksdb::Env::LOW}) {
+      (void)files_->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow);
+    }
     TRY(status_from(rocksdb::DB::Open(settings, directory, descriptors, &handles, &db)));
     db_.reset(db);
     directory_ = directory;

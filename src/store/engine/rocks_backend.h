@@ -27,6 +27,7 @@ struct RocksOptions {
   size_t block_cache_bytes = 256 * 1024 * 1024;
   size_t memtable_bytes = 32 * 1024 * 1024;
   size_t reserve_bytes = 64 * 1024 * 1024;  // Of free disk, below which writes are refused: both memtables.
+  size_t background_bytes_per_second = 64 * 1024 * 1024;  // Flushes and compactions together: ten times what commits write.
   rocksdb::Env* env = nullptr;  // Null: the kernel's files. Tests of failing disks bring their own.
 };
 
