@@ -280,6 +280,36 @@ TEST_F(WebGateTest, half_received_bodies_together_are_bounded) {
   });
 }
 
+TEST_F(WebGateTest, long_requests_count_until_they_are_done) {
+  config_.unfinished_bytes_max = 100'000;
+  backend_.sync_held = true;
+  const std::string padding(80'000, ' ');
+  const auto release = [&] {
+    backend_.sync_held = false;
+    backend_.sync_released.notify_all();
+  };
+  with_gate([&] {
+    WebClient first = client();
+    first.write(WebClient::post_text("/api/v1/sync", "{" + base() + "}" + padding));
+    wait(1ms);
+    EXPECT_EQ(client().post("/api/v1/sync", "{" + base() + "}" + padding).status, 503);
+    release();
+    EXPECT_EQ(first.read_answer().status, 200);
+    EXPECT_EQ(client().post("/api/v1/sync", "{" + base() + "}" + padding).status, 200);
+
+    backend_.sync_held = true;
+    WebSocketClient link = identified(), other = identified();
+    link.send(R"({"id":"1","path":"sync","body":{)" + padding + "}}");
+    wait(1ms);
+    other.send(R"({"id":"2","path":"sync","body":{)" + padding + "}}");
+    EXPECT_EQ(other.closed(), 1013);
+    release();
+    EXPECT_NE(link.receive().find(R"("id":"1")"), std::string::npos);
+    link.send(R"({"id":"3","path":"sync","body":{)" + padding + "}}");
+    EXPECT_NE(link.receive().find(R"("id":"3")"), std::string::npos);
+  });
+}
+
 TEST_F(WebGateTest, of_strangers_who_send_long_bodies_one_is_read_in_a_turn) {
   constexpr size_t k_strangers = 10, k_body = 640 * 1024, k_read_in_a_turn = 64 * 1024;
   struct Turns : runtime::TurnStart {

@@ -19,7 +19,6 @@ constexpr std::string_view k_poll = "poll";
 constexpr std::string_view k_identify = "identify";
 constexpr runtime::Duration k_identify_limit = std::chrono::seconds(10);
 constexpr runtime::Duration k_poll_work = std::chrono::seconds(10);  // Beside the waiting.
-constexpr size_t k_parsed_on_loop_bytes_max = 64 * 1024;  // A message of the longest content is below; half a millisecond.
 constexpr uint8_t k_priority = 20;  // As sync.
 
 // A response with nothing but its base.
@@ -75,7 +74,7 @@ std::string WebCommands::run(Call& call, std::string_view path, std::string_view
 Status WebCommands::parse(std::string_view json, rpc::Message& request) {
   Status parsed;
   const auto work = [&] { parsed = api::message_from_json(json, request); };
-  if (json.size() > k_parsed_on_loop_bytes_max) {
+  if (json.size() > k_short_bytes_max) {
     parser_->run(work);
   } else {
     env_.scheduler().run_on_thread_stack(work);
