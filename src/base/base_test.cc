@@ -36,6 +36,13 @@ TEST(Utf8, only_the_shortest_form_of_what_may_stand_alone) {
                           "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xc2" "b"}) {
     EXPECT_FALSE(is_utf8(bad)) << bad;
   }
+  // Also far into a text, which is looked at in larger steps, wherever it stands in one.
+  for (size_t before = 0; before < 40; ++before) {
+    const std::string ascii(before, 'a');
+    EXPECT_TRUE(is_utf8(ascii + "\xe9\xb8\xbf" + ascii));
+    EXPECT_FALSE(is_utf8(ascii + "\xff" + ascii));
+    EXPECT_FALSE(is_utf8(ascii + "\xe9\xb8"));
+  }
   EXPECT_EQ(code_point("\xe9\xb8\xbf!").value, 0x9e3fu);
   EXPECT_EQ(code_point("\xe9\xb8\xbf!").length, 3u);
 }

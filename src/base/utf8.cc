@@ -1,6 +1,24 @@
 #include "base/utf8.h"
 
+#include <cstring>
+
 namespace hongyan {
+
+namespace {
+
+// Most text is ASCII: eight bytes of it at a time.
+size_t ascii_length(std::string_view text) {
+  constexpr uint64_t k_high_bits = 0x8080808080808080;
+  size_t at = 0;
+  for (uint64_t eight; text.size() - at >= sizeof(eight); at += sizeof(eight)) {
+    std::memcpy(&eight, text.data() + at, sizeof(eight));
+    if ((eight & k_high_bits) != 0) break;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
+}  // namespace
 
 CodePoint code_point(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
@@ -19,12 +37,13 @@ CodePoint code_point(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
+  for (;;) {
+    text.remove_prefix(ascii_length(text));
+    if (text.empty()) return true;
     const CodePoint point = code_point(text);
     if (point.length == 0) return false;
     text.remove_prefix(point.length);
   }
-  return true;
 }
 
 }  // namespace hongyan

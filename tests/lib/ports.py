@@ -1,8 +1,11 @@
 """Ports for servers that come back to the same one."""
+import os
 import random
 import socket
 
-FIRST, LAST = 10_000, 30_000  # Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range).
+# Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range). Tests that run at one time have parts of
+# it, or one could take the port of another's server while that is down.
+FIRST, LAST = map(int, os.environ.get("HY_PORTS", "10000-30000").split("-"))
 
 
 def free(count):

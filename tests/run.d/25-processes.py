@@ -4,67 +4,29 @@ and the long link; then each process is killed with kill -9 in the middle of the
 acked is lost, nothing is doubled, and everybody recovers. Keys: each process has its own and takes no other. In the end
 all of them stop in an orderly way, and the bundle opens the same data."""
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-for folder in ("tests/lib", "tools/verbs", "clients/sample_python"):
+for folder in ("tests/lib", "clients/sample_python"):
     sys.path.insert(0, str(ROOT / folder))
 from protos import compile_protos  # noqa: E402
-from ports import free  # noqa: E402
-from processes import ENDPOINTS, KEYLESS, SERVICES, Deployment  # noqa: E402
-from web_client import Client, Refused, Server, Unreached, befriend, new_password  # noqa: E402
+from services import deployed, patiently, until  # noqa: E402
+from processes import KEYLESS, SERVICES  # noqa: E402
+from web_client import Client, Server, befriend, new_password  # noqa: E402
 
 BEFORE, AFTER = 3, 5  # Acked messages around each kill.
 RPC = ROOT / "build/bin/hongyan-rpc"
 
 
-def settings():
-    ports = free(len(ENDPOINTS) + 4)
-    lines = ["[services]"] + [f'{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
-    web, link, sealed, server = ports[len(ENDPOINTS):]
-    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
-              "[password]", "memory_mib = 8", "passes = 1",
-              "[limits]", "anonymous_per_second = 1000", "anonymous_burst = 1000",
-              "requests_per_second = 10000", "requests_burst = 10000"]
-    return "\n".join(lines) + "\n", web
-
-
-class Web:
-    """What the web client wants to know of a server."""
-
-    def __init__(self, port):
-        self.port = port
-
-
-def patiently(work, limit_s=40):
-    """Until it is answered, as clients do."""
-    limit = time.monotonic() + limit_s
-    while True:
-        try:
-            return work()
-        except Unreached:
-            assert time.monotonic() < limit, "never answered"
-        except Refused as refused:
-            assert refused.error_class in (1, 2) and time.monotonic() < limit, refused
-        time.sleep(0.05)
-
-
-def until_there(person, conversation, texts, limit_s=40):
-    limit = time.monotonic() + limit_s
-    while True:
+def until_there(person, conversation, texts):
+    def seen():
         patiently(person.sync)
-        seen = person.texts(conversation)
-        if seen == texts:
-            return
-        assert time.monotonic() < limit, (person.user_name, len(seen), len(texts), sorted(set(texts) ^ set(seen))[:5])
-        time.sleep(0.05)
+        return person.texts(conversation)
+    until(lambda: seen() == texts,
+          lambda: (person.user_name, len(seen()), len(texts), sorted(set(texts) ^ set(seen()))[:5]))
 
 
 def links(deployment):
@@ -185,13 +147,7 @@ def kill_each(deployment, server, ann, ben, group):
 
 
 def main():
-    data = pathlib.Path(tempfile.mkdtemp(prefix="hongyan-processes-"))
-    config, port = settings()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HONGYAN_")}
-    deployment = Deployment(data, config, environment=environment)
-    try:
-        deployment.start_all()
-        server = Web(port)
+    with deployed("processes", ended_before=SERVICES) as (deployment, server):
         ann, ben = (Client(server, name, new_password()).register() for name in ("ann", "ben"))
         befriend(ann, ben)
         group = ann.call("group/create", {"clientGroupId": "g", "name": "both", "members": [ben.uin]})["group"]["id"]
@@ -212,21 +168,10 @@ def main():
         print("an orderly end, and the bundle on the same data")
         ended = deployment.stop_all()
         assert ended == {name: 0 for name in SERVICES}, ended
-        with Server(data=data) as bundle:
+        with Server(data=deployment.data) as bundle:
             fresh = Client(bundle, "ben", ben.password).login()
             page = fresh.call("history", {"conversation": {"type": 1, "id": ann.uin}, "beforePosition": "0", "limit": 100})["messages"]
             assert [m["digest"] for m in reversed(page)] == direct[-len(page):], "the bundle sees another history"
-    except BaseException:
-        for log in sorted((data / "logs").iterdir()):
-            text = log.read_text(errors="replace").splitlines()[-8:]
-            print(f"--- {log.name}", *text, sep="\n")
-        raise
-    finally:
-        for name, process in deployment.processes.items():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    shutil.rmtree(data)
     print("1 passed, 0 failed")
 
 

@@ -18,38 +18,11 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-for folder in ("tests/lib", "tools/verbs"):
-    sys.path.insert(0, str(ROOT / folder))
-from ports import free  # noqa: E402
-from processes import ENDPOINTS, SERVICES, Deployment  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests/lib"))
+from services import LIMIT_S, deployed, patiently, until  # noqa: E402
 from web_client import Client, Refused, Unreached, befriend, new_password  # noqa: E402
 
 WITH_WORKERS = ("contact", "inbox", "group", "presence")
-LIMIT_S = 60
-
-
-def settings():
-    plain = [name for name in ENDPOINTS if name not in WITH_WORKERS]
-    ports = free(len(plain) + 4)
-    web, link, sealed, server = ports[len(plain):]
-    # Keys and no table: the deployment writes `services.inbox = ...` before them.
-    lines = [f'services.{name} = "127.0.0.1:{port}"' for name, port in zip(plain, ports)]
-    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
-              "[password]", "memory_mib = 8", "passes = 1", "[limits]", "anonymous_per_second = 1000",
-              "anonymous_burst = 1000", "requests_per_second = 10000", "requests_burst = 10000"]
-    return "\n".join(lines) + "\n", web
-
-
-class Web:
-    def __init__(self, port):
-        self.port = port
-
-
-def until(condition, what):
-    limit = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < limit, what
-        time.sleep(0.05)
 
 
 class Masters:
@@ -92,18 +65,6 @@ def are_called(addresses, what):
     for address in addresses:
         before = calls_at(address)
         until(lambda: calls_at(address) > before + LIMIT_S, (what, address))
-
-
-def patiently(work):
-    limit = time.monotonic() + LIMIT_S
-    while True:
-        try:
-            return work()
-        except Unreached:
-            assert time.monotonic() < limit, "never answered"
-        except Refused as refused:
-            assert refused.error_class in (1, 2) and time.monotonic() < limit, refused
-        time.sleep(0.05)
 
 
 def chat(pairs, crowd, group, over, sent, failures):
@@ -251,13 +212,7 @@ def moved_by_list(deployment, people):
 
 
 def main():
-    data = pathlib.Path(tempfile.mkdtemp(prefix="hongyan-instances-"))
-    config, port = settings()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HONGYAN_")}
-    deployment = Deployment(data, config, environment=environment, workers=2, with_workers=WITH_WORKERS)
-    try:
-        deployment.start_all()
-        server = Web(port)
+    with deployed("instances", workers=2, with_workers=WITH_WORKERS) as (deployment, server):
         people = [Client(server, name, new_password()).register() for name in ("ann", "ben", "cem", "dora", "eve", "finn")]
         pairs = list(zip(people[::2], people[1::2]))
         for one in people[1:]:
@@ -275,19 +230,6 @@ def main():
             person.sync()  # The first answer has the latest of each conversation; from here on all comes.
         kills(deployment, pairs, people, crowd, group)
         moved_by_list(deployment, people)
-        ended = deployment.stop_all()
-        assert ended == {name: 0 for name in SERVICES}, ended
-    except BaseException:
-        for log in sorted((data / "logs").iterdir()):
-            text = log.read_text(errors="replace").splitlines()[-8:]
-            print(f"--- {log.name}", *text, sep="\n")
-        raise
-    finally:
-        for process in deployment.processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    shutil.rmtree(data)
     print("1 passed, 0 failed")
 
 

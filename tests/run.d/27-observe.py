@@ -8,7 +8,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,13 +17,11 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 for folder in ("tests/lib", "tools/verbs"):
     sys.path.insert(0, str(ROOT / folder))
-from ports import free  # noqa: E402
-from processes import ENDPOINTS, Deployment  # noqa: E402
+from services import LIMIT_S, deployed  # noqa: E402
 from web_client import Client, Server, befriend, new_password  # noqa: E402
 
 COUNTERS = ROOT / "build/bin/hongyan-counters"
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-LIMIT_S = 60
 INBOX_SEND = "hongyan.internal.Inbox.Send"
 # Of OTLP's ExportTraceServiceRequest, what we write: field -> type of its JSON value; a trailing "?": may be missing.
 SPAN = {"traceId": str, "spanId": str, "parentSpanId?": str, "name": str, "kind": int, "startTimeUnixNano": str,
@@ -213,29 +210,11 @@ def profile(server, address, ann, ben):
         talker.join()
 
 
-def settings(directory):
-    ports = free(len(ENDPOINTS) + 4)
-    lines = ["[services]"] + [f'{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
-    web, link, sealed, server = ports[len(ENDPOINTS):]
-    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
-              "[password]", "memory_mib = 8", "passes = 1", "[counters]", f'file = "{directory}/counters"', "[workers]", "count = 2", "[log]", 'level = "debug"',
-              "[trace]", "per_million = 0", f'directory = "{directory}/traces"']
-    return "\n".join(lines) + "\n", web
-
-
-class Web:
-    def __init__(self, port):
-        self.port = port
-
-
 def processes(directory):
-    config, port = settings(directory)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HONGYAN_")}
     (directory / "counters").mkdir()
-    deployment = Deployment(directory / "data", config, environment=environment)
-    try:
-        deployment.start_all()
-        server = Web(port)
+    more = ("[counters]", f'file = "{directory}/counters"', "[workers]", "count = 2", "[log]", 'level = "debug"',
+            "[trace]", "per_million = 0", f'directory = "{directory}/traces"')
+    with deployed("observe", more=more, ended_before=("inbox",)) as (deployment, server):
         ann, ben = (Client(server, name, new_password()).register() for name in ("ann", "ben"))
         befriend(ann, ben)
         send_traced(server, ann, ben.uin)
@@ -251,11 +230,6 @@ def processes(directory):
         log = (deployment.data / "logs/inbox.log").read_text()
         assert f"uin={ann.uin} trace={TRACE}" in log, "the log does not speak of the call"
         counters(deployment, directory / "counters")
-    finally:
-        for process in deployment.processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
 
 
 def listed(directory):
@@ -285,15 +259,11 @@ def counters(deployment, directory):
 
 
 def main():
-    directory = pathlib.Path(tempfile.mkdtemp(prefix="hongyan-observe-"))
-    try:
-        bundle(directory / "a") if (directory / "a").mkdir() is None else None
-        processes(directory / "b") if (directory / "b").mkdir() is None else None
-    except BaseException:
-        for log in sorted(directory.glob("b/data/logs/*")):
-            print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-5:], sep="\n")
-        raise
-    shutil.rmtree(directory)
+    with tempfile.TemporaryDirectory(prefix="hongyan-observe-") as folder:
+        for name, part in (("a", bundle), ("b", processes)):
+            directory = pathlib.Path(folder, name)
+            directory.mkdir()
+            part(directory)
     print("1 passed, 0 failed")
 
 

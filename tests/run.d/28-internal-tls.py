@@ -4,47 +4,20 @@ Whoever comes in the clear, or with a certificate of another authority, is refus
 process without a certificate reaches nobody; tools reach services with the operator's. Keys are readable by the owner
 only, stay what they are over a restart and never reach a log."""
 import json
-import os
 import pathlib
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-for folder in ("tests/lib", "tools/verbs"):
-    sys.path.insert(0, str(ROOT / folder))
-from ports import free  # noqa: E402
-from processes import ENDPOINTS, SERVICES, Deployment  # noqa: E402
+sys.path.insert(0, str(ROOT / "tests/lib"))
+from services import LIMIT_S, deployed, until  # noqa: E402
+from processes import SERVICES  # noqa: E402
 from web_client import Client, Refused, Unreached, befriend, new_password  # noqa: E402
 
-LIMIT_S = 60
 RPC = ROOT / "build/bin/hongyan-rpc"
 SERVER = ROOT / "build/bin/hongyan-server"
-
-
-def settings():
-    ports = free(len(ENDPOINTS) + 4)
-    web, link, sealed, server = ports[len(ENDPOINTS):]
-    lines = [f'services.{name} = "127.0.0.1:{port}"' for name, port in zip(ENDPOINTS, ports)]
-    lines += ["[web]", f"port = {web}", "[long_link]", f"port = {link}", f"sealed_port = {sealed}", "[server_api]", f"port = {server}",
-              "[password]", "memory_mib = 8", "passes = 1", "[limits]", "anonymous_per_second = 1000", "anonymous_burst = 1000"]
-    return "\n".join(lines) + "\n", web
-
-
-class Web:
-    def __init__(self, port):
-        self.port = port
-
-
-def until(condition, what):
-    limit = time.monotonic() + LIMIT_S
-    while not condition():
-        assert time.monotonic() < limit, what
-        time.sleep(0.05)
 
 
 def log_of(deployment, name):
@@ -160,13 +133,7 @@ def by_hand(deployment, ann):
 
 
 def main():
-    data = pathlib.Path(tempfile.mkdtemp(prefix="hongyan-internal-tls-"))
-    config, port = settings()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HONGYAN_")}
-    deployment = Deployment(data, config, environment=environment, internal_tls=True)
-    try:
-        deployment.start_all()
-        server = Web(port)
+    with deployed("internal-tls", internal_tls=True, ended_before=SERVICES) as (deployment, server):
         ann, ben = (Client(server, name, new_password()).register() for name in ("ann", "ben"))
         befriend(ann, ben)
         ann.send(ben.uin, "hello")
@@ -180,19 +147,8 @@ def main():
         assert ben.texts(ann.uin) == ["hello", "with its own again"], ben.texts(ann.uin)
         ended = deployment.stop_all()
         assert ended == {name: 0 for name in SERVICES}, ended
-        for log in (data / "logs").iterdir():
+        for log in (deployment.data / "logs").iterdir():
             assert "PRIVATE KEY" not in log.read_text(errors="replace"), log
-    except BaseException:
-        for log in sorted((data / "logs").iterdir()):
-            text = log.read_text(errors="replace").splitlines()[-8:]
-            print(f"--- {log.name}", *text, sep="\n")
-        raise
-    finally:
-        for process in deployment.processes.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-    shutil.rmtree(data)
     print("1 passed, 0 failed")
 
 

@@ -161,6 +161,7 @@ function(hongyan_protos target)
       set(plugin_dependency protoc_gen_hongyan)
       set(depfile ${HONGYAN_GEN}/${stem}.rpc.d)
     endif()
+    list(SORT outputs)  # As protoc names them in the depfile: ninja wants the first there, or it generates all at each build.
     add_custom_command(
       OUTPUT ${outputs}
       COMMAND protobuf::protoc ${includes} --cpp_out=${HONGYAN_GEN} ${plugin}

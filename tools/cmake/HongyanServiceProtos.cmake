@@ -14,8 +14,10 @@ function(hongyan_service_protos target)
     set(sources ${gen}/${stem}.pb.cc ${gen}/${stem}.rpc.pb.cc ${gen}/${stem}.flags.pb.cc)
     set(outputs ${sources})
     list(TRANSFORM outputs REPLACE "\\.cc$" ".h")
+    list(APPEND outputs ${sources})
+    list(SORT outputs)  # As protoc names them in the depfile: ninja wants the first there, or it generates all at each build.
     add_custom_command(
-      OUTPUT ${sources} ${outputs}
+      OUTPUT ${outputs}
       COMMAND protobuf::protoc -I${root} -I${HONGYAN_PROTO_DIR} --cpp_out=${gen}
               --plugin=protoc-gen-hongyan=$<TARGET_FILE:hongyan::protoc_gen_hongyan> --hongyan_out=${gen}
               --dependency_out=${gen}/${stem}.d ${root}/${proto}

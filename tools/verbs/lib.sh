@@ -2,6 +2,38 @@
 
 setup() { bash "$HY_ROOT/tools/setup/setup.sh" ensure "$@"; }
 
+# setup_first "GROUP..." OTHER...: packages of the first groups now. Those of the others too where they could not be
+# installed later: whoever has to install them by hand is told all of it at once.
+setup_first() {
+  local first
+  read -ra first <<< "$1"
+  shift
+  if [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }; then
+    setup "${first[@]}"
+  else
+    setup "${first[@]}" "$@"
+  fi
+}
+
+# web_beside GROUP...: what the web client needs (its groups of packages, then `npm ci`) and the client itself, beside
+# the compiler: fetching and unpacking mostly wait. Where packages can't be installed, setup says so for all groups at
+# once, before anything is built. join_web waits for it; it is over at once where nothing has changed.
+web_pid=
+web_beside() {
+  bash "$HY_ROOT/tools/verbs/web_beside.sh" "$@" &
+  web_pid=$!
+  trap '[ -z "$web_pid" ] || kill "$web_pid" 2>/dev/null' EXIT
+}
+# A machine that can't reach the package registry still gets its server, with the last web client that was built.
+join_web() {
+  [ -n "$web_pid" ] || return 0
+  local code=0
+  wait "$web_pid" || code=$?
+  web_pid=
+  [ $code = 2 ] && exit 2
+  [ $code = 0 ] || echo "hongyan: going on without a new web client" >&2
+}
+
 # configure DIR [cmake options]: makes the build directory if it isn't there, or was made with other options. Later
 # changes to the CMake files are noticed by ninja itself.
 configure() {

@@ -1,7 +1,7 @@
-# Installs what tests need, then hands over to the driver.
+# Installs what the compiler needs and hands over to the driver, which gets the rest beside the build.
 set -euo pipefail
 . "$HY_ROOT/tools/verbs/lib.sh"
-groups=(build test)
-[ -f "$HY_ROOT/clients/web/package.json" ] && groups+=(web browser)
-[ "${1:-}" = --help ] || setup "${groups[@]}"
+others=()
+[ -f "$HY_ROOT/clients/web/package.json" ] && others=(web browser)
+[ "${1:-}" = --help ] || setup_first "build test" "${others[@]}"
 exec python3 "$HY_ROOT/tools/verbs/test_driver.py" "$@"

@@ -1,4 +1,4 @@
-"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d in their order, and
+"""What `./hongyan test` does after setup: build, check, unit tests, then the scripts of tests/run.d, two at a time, and
 the unit tests of the core (base, runtime, rpc) again under the address and undefined-behaviour sanitizers; with --long
 those of all rooms, and under the thread sanitizer too.
 
@@ -8,13 +8,16 @@ that holds several cases may end with a line `N passed, N failed`, which is then
 Environment: HY_ROOT, HY_BUILD, HY_LONG=1 with --long.
 """
 import argparse
+import concurrent.futures
 import os
 import pathlib
+import queue
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 
@@ -24,6 +27,7 @@ STAGES = ["build", "check", "unit", "run", "sanitizers", "threads"]
 LONG_STAGES = ["threads"]  # Run with --long, or when named.
 SCRIPT_SECONDS_MAX = 600
 UNIT_JOBS = 2
+SCRIPT_PORTS = ["10000-20000", "20000-30000"]  # Of the scripts that run at one time (tests/lib/ports.py).
 CLOSING = re.compile(r"^(\d+) passed, (\d+) failed$")
 
 
@@ -48,11 +52,22 @@ def run(command, **more):
     return subprocess.run([str(word) for word in command], cwd=ROOT, **more).returncode
 
 
+WITH_WEB = (ROOT / "clients/web/package.json").exists()
+
+
+def web_beside():
+    """Installs Node.js and a browser and builds the web client: fetching and unpacking mostly wait."""
+    return subprocess.Popen(["bash", ROOT / "tools/verbs/web_beside.sh", "web", "browser"], cwd=ROOT) if WITH_WEB else None
+
+
 def stage_build(arguments):
-    tally = Tally()
+    tally, web = Tally(), web_beside()
     tally.add("build", run(["bash", ROOT / "tools/verbs/build.sh", "--all"]) == 0)
-    if (ROOT / "clients/web/package.json").exists():
-        tally.add("build of the web client", run(["bash", ROOT / "tools/verbs/web_build.sh"]) == 0)
+    if not tally.failed:
+        again = subprocess.run(["ninja", "-C", BUILD, "all", "check_headers"], stdout=subprocess.PIPE, text=True).stdout
+        tally.add("a second build has nothing to do", "no work to do" in again)
+    if web:
+        tally.add("build of the web client", web.wait() == 0)
     return tally
 
 
@@ -142,57 +157,67 @@ def script_settings(script):
     return seconds, only_long
 
 
-def run_script(script, environment, seconds_max):
-    """(exit code, last line). Its output is passed on as it comes; what it leaves running in its session is ended."""
-    process = subprocess.Popen([str(script)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, start_new_session=True)
-    last = ""
-
-    def give_up(signum, frame):
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(seconds_max)
+def end_session(process):
+    """A script's own processes, and whatever it has left running."""
     try:
-        for line in process.stdout:
-            text = line.decode(errors="replace")
-            sys.stdout.write("   " + text)
-            sys.stdout.flush()
-            last = text.strip() or last
-        code = process.wait()
-    except TimeoutError:
-        print(f"   not done after {seconds_max} s", flush=True)
-        code = 124
-    finally:
-        signal.alarm(0)
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def run_script(script, environment, seconds_max, ports, running):
+    """(exit code, its lines, seconds)."""
+    start, own_ports = time.monotonic(), ports.get()
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen([str(script)], cwd=ROOT, env=environment | {"HY_PORTS": own_ports}, stdin=subprocess.DEVNULL, stdout=output,
+                                   stderr=subprocess.STDOUT, start_new_session=True)
+        running.append(process)
         try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        process.wait()
-    return code, last
+            code, more = process.wait(seconds_max), []
+        except subprocess.TimeoutExpired:
+            code, more = 124, [f"not done after {seconds_max} s"]
+        end_session(process)
+        running.remove(process)
+        ports.put(own_ports)
+        output.seek(0)
+        return code, output.read().decode(errors="replace").splitlines() + more, time.monotonic() - start
 
 
 def stage_run(arguments):
+    """Several at a time: they mostly wait, each for servers of its own. What one says is printed when it is over."""
     tally = Tally()
     scripts = [path for path in sorted((ROOT / "tests/run.d").glob("*")) if path.is_file() and os.access(path, os.X_OK)]
     environment = {**os.environ, "HY_BUILD": str(BUILD), "PYTHONUNBUFFERED": "1"}
+    ports = queue.SimpleQueue()
+    for part in SCRIPT_PORTS:
+        ports.put(part)
+    if "build" not in arguments.chosen and WITH_WEB and web_beside().wait() != 0:
+        tally.add("build of the web client", False)
+    running, futures = [], []
+    # With --long times are judged too: each alone.
+    pool = concurrent.futures.ThreadPoolExecutor(1 if arguments.long else len(SCRIPT_PORTS))
     for script in scripts:
-        if arguments.script and arguments.script not in script.name:
-            continue
         seconds_max, only_long = script_settings(script)
-        if only_long and not arguments.long:
+        if arguments.script and arguments.script not in script.name or only_long and not arguments.long:
             continue
-        print(f"-- tests/run.d/{script.name}", flush=True)
-        start = time.monotonic()
-        code, last = run_script(script, environment, seconds_max)
-        closing = CLOSING.match(last)
+        futures.append((script, pool.submit(run_script, script, environment, seconds_max, ports, running)))
+    for script, future in futures:
+        try:
+            code, lines, seconds = future.result()
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                end_session(process)
+            raise
+        print(f"-- tests/run.d/{script.name}", *("   " + line for line in lines), sep="\n", flush=True)
+        closing = CLOSING.match(next((line.strip() for line in reversed(lines) if line.strip()), ""))
         if closing and int(closing[1]) + int(closing[2]) > 0 and (code == 0) == (int(closing[2]) == 0):
             tally.passed += int(closing[1])
             tally.failed += [script.name] * int(closing[2])
         else:
             tally.add(script.name, code == 0)
-        print(f"   {'ok' if code == 0 else f'FAILED (exit {code})'} after {time.monotonic() - start:.1f} s", flush=True)
+        print(f"   {'ok' if code == 0 else f'FAILED (exit {code})'} after {seconds:.1f} s", flush=True)
     return tally
 
 
@@ -207,7 +232,7 @@ def main():
     stages = {"build": stage_build, "check": stage_check, "unit": stage_unit, "run": stage_run,
               "sanitizers": stage_sanitizers, "threads": stage_threads}
     usual = STAGES if arguments.long else [name for name in STAGES if name not in LONG_STAGES]
-    chosen = arguments.stage or (["run"] if arguments.script else usual)
+    chosen = arguments.chosen = arguments.stage or (["run"] if arguments.script else usual)
 
     total, table = Tally(), []
     for name in STAGES:

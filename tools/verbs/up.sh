@@ -44,9 +44,12 @@ TEXT
 fi
 
 web=$HY_ROOT/clients/web
-groups=(build)
-[ -f "$web/package.json" ] && groups+=(web)
-setup "${groups[@]}"
+if [ -f "$web/package.json" ]; then
+  setup_first build web
+  web_beside web
+else
+  setup build
+fi
 configure build -DCMAKE_BUILD_TYPE=RelWithDebInfo
 if ! has_output build bin/hongyan-server; then
   echo "hongyan: the server is not there yet (hongyan-server is not part of this build)" >&2
@@ -73,19 +76,14 @@ if [ -n "$processes" ]; then
     server-port store; do programs+=("bin/hongyan-$name"); done
   echo "hongyan: building every service; the first time takes a few minutes"
   build_quietly build "${programs[@]}"
-  if [ -f "$web/package.json" ]; then
-    bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
-    [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
-  fi
+  join_web
+  [ ! -d "$web/dist" ] || export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
   exec python3 "$HY_ROOT/tools/verbs/processes.py" "$data" "${options[@]}"
 fi
 [ -x "$server" ] || echo "hongyan: building the server; the first time takes a few minutes"
 build_quietly build bin/hongyan-server
-if [ -f "$web/package.json" ]; then
-  # A machine that can't reach the package registry still gets its server, with the last web client that was built.
-  bash "$HY_ROOT/tools/verbs/web_build.sh" || echo "hongyan: going on without a new web client" >&2
-  [ -d "$web/dist" ] && export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
-fi
+join_web
+[ ! -d "$web/dist" ] || export HONGYAN_WEB_ROOT=${HONGYAN_WEB_ROOT:-$web/dist}
 
 if [ -n "$detach" ]; then
   exec python3 "$HY_ROOT/tools/verbs/detach.py" "$data" "$server" --data "$data" "${passed[@]}"

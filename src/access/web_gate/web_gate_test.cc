@@ -280,6 +280,77 @@ TEST_F(WebGateTest, half_received_bodies_together_are_bounded) {
   });
 }
 
+TEST_F(WebGateTest, long_requests_count_until_they_are_done) {
+  config_.unfinished_bytes_max = 100'000;
+  backend_.sync_held = true;
+  const std::string padding(80'000, ' ');
+  const auto release = [&] {
+    backend_.sync_held = false;
+    backend_.sync_released.notify_all();
+  };
+  with_gate([&] {
+    WebClient first = client();
+    first.write(WebClient::post_text("/api/v1/sync", "{" + base() + "}" + padding));
+    wait(1ms);
+    EXPECT_EQ(client().post("/api/v1/sync", "{" + base() + "}" + padding).status, 503);
+    release();
+    EXPECT_EQ(first.read_answer().status, 200);
+    EXPECT_EQ(client().post("/api/v1/sync", "{" + base() + "}" + padding).status, 200);
+
+    backend_.sync_held = true;
+    WebSocketClient link = identified(), other = identified();
+    link.send(R"({"id":"1","path":"sync","body":{)" + padding + "}}");
+    wait(1ms);
+    other.send(R"({"id":"2","path":"sync","body":{)" + padding + "}}");
+    EXPECT_EQ(other.closed(), 1013);
+    release();
+    EXPECT_NE(link.receive().find(R"("id":"1")"), std::string::npos);
+    link.send(R"({"id":"3","path":"sync","body":{)" + padding + "}}");
+    EXPECT_NE(link.receive().find(R"("id":"3")"), std::string::npos);
+  });
+}
+
+TEST_F(WebGateTest, of_strangers_who_send_long_bodies_one_is_read_in_a_turn) {
+  constexpr size_t k_strangers = 10, k_body = 640 * 1024, k_read_in_a_turn = 64 * 1024;
+  struct Turns : runtime::TurnStart {
+    explicit Turns(runtime::Scheduler& s) : scheduler(s) { scheduler.at_turn_start(*this); }
+    void on_turn_start() override {
+      ++count;
+      if (counting) scheduler.at_turn_start(*this);
+    }
+    runtime::Scheduler& scheduler;
+    size_t count = 0;
+    bool counting = true;
+  };
+  with_gate([&] {
+    Turns turns(env_.scheduler());
+    runtime::Nursery strangers(env_.scheduler());
+    for (size_t i = 0; i < k_strangers; ++i) {
+      strangers.spawn("stranger", [&] {
+        const auto answer = client().post("/api/v1/send", std::string(k_body, '['));
+        EXPECT_NE(answer.body.find(R"("code":5)"), std::string::npos) << answer.body;
+      });
+    }
+    Call call;
+    ASSERT_TRUE(strangers.join(call).ok());
+    turns.counting = false;
+    EXPECT_GE(turns.count, k_strangers * (k_body / k_read_in_a_turn));
+    env_.scheduler().yield();  // It is told once more.
+    wait(1ms);
+  });
+}
+
+TEST_F(WebGateTest, a_long_request_is_parsed_as_a_short_one) {
+  with_gate([&] {
+    std::string messages;
+    for (int i = 0; i < 16; ++i) messages += (i == 0 ? "" : ",") + (R"({"clientMsgId":"m)" + std::to_string(i) + R"(","content":")" + std::string(40'000, 'A') + "\"}");
+    const auto answer = client().post("/api/v1/send", "{" + base() + ",\"messages\":[" + messages + "]}");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_NE(answer.body.find(R"({"clientMsgId":"m15"})"), std::string::npos) << answer.body;
+    ASSERT_EQ(backend_.sends.size(), 1u);
+  });
+}
+
 TEST_F(WebGateTest, stop_lets_a_running_request_finish) {
   backend_.sync_held = true;
   with_gate([&] {

@@ -123,7 +123,7 @@ Result<size_t> WebLink::read_idle(Call& call, api::ReadBuffer& buffer) {
 
 void WebLink::feed(std::string_view bytes) {
   codec_.feed(bytes, [this](std::string text) { on_text(std::move(text)); });
-  if (!unfinished_.resize(codec_.unfinished_bytes())) codec_.close(k_close_try_later, "too much unfinished");
+  if (!unfinished_.resize(codec_.unfinished_bytes() + long_bytes_)) codec_.close(k_close_try_later, "too much unfinished");
   wake_writer();
 }
 
@@ -139,13 +139,17 @@ void WebLink::on_text(std::string text) {
   }
   ++in_flight_;
   std::string id(frame->id), path(frame->path), body(frame->body);
-  requests_.spawn("web request", [this, arrived = arrived_, id = std::move(id), path = std::move(path),
+  const size_t long_bytes = body.size() > WebCommands::k_short_bytes_max ? body.size() : 0;
+  long_bytes_ += long_bytes;
+  requests_.spawn("web request", [this, long_bytes, arrived = arrived_, id = std::move(id), path = std::move(path),
                                   body = std::move(body)]() mutable {
     Call call;
     if (credit_.pass(turnstile_)) arrived = env_.scheduler().read_clock();  // Kept waiting on purpose: that is no overload.
     const api::Origin origin{.address = address_, .link = &link_, .arrived = arrived, .credit = &credit_};
     const std::string json = commands_.run(call, path, body, origin, this);
     --in_flight_;
+    long_bytes_ -= long_bytes;
+    (void)unfinished_.resize(codec_.unfinished_bytes() + long_bytes_);  // Less: that always works.
     answer(id, json);
   });
 }

@@ -54,6 +54,7 @@ class WebLink : public api::LinkMember {
   WebSocketCodec codec_;
   api::Budget::Share unfinished_;
   size_t in_flight_ = 0;
+  size_t long_bytes_ = 0;        // Of those in flight that are long.
   size_t unsent_bytes_ = 0;      // Handed to the writer.
   bool writing_ = false;
   bool cut_ = false;
