@@ -13,7 +13,7 @@ struct Schedule {
   uint64_t seed = 1;
   uint8_t replicas = 3;
   Mutant mutant = Mutant::none;
-  int actions = 250;
+  int actions = 400;
 };
 
 struct Ran {

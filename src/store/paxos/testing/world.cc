@@ -237,14 +237,14 @@ void World::evaluate_now(ReplicaId at) {
       continue;
     }
     const RequestId request = call->what.request;
-    const bool looks = options_.mutant != Mutant::request_ids_forgotten &&
-                       !(options_.mutant == Mutant::evaluation_reused && call->evaluated);
-    if (looks && holds(node.rows, request)) {
+    const bool reuses = options_.mutant == Mutant::evaluation_reused && call->evaluated;
+    const bool remembers = options_.mutant != Mutant::request_ids_forgotten && !reuses;
+    if (remembers && holds(node.rows, request)) {
       evaluated.gone.push_back(ticket);
       replayed.push_back(ticket);
     } else if (holds(added, request)) {
       evaluated.inside.push_back(ticket);  // Twice in one batch: one effect, two answers.
-    } else if (looks && call->what.kind == CallerRequest::Kind::append_if && rows.size() != call->what.length) {
+    } else if (!reuses && call->what.kind == CallerRequest::Kind::append_if && rows.size() != call->what.length) {
       evaluated.without.push_back(ticket);
       call->seen = rows;
     } else {
