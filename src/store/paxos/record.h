@@ -21,14 +21,14 @@ inline constexpr Index k_never = UINT64_MAX;
 struct Record {
   uint32_t epoch = 1;
   Index chosen = 0;       // Every entry up to here is chosen, and applied to the rows.
-  ValueId last;           // What was chosen at `chosen`.
+  ValueId last = {};        // What was chosen at `chosen`.
   // A replica that lost its disk doesn't know what it voted for in entries below; it takes no part in them.
   // k_never: not known yet.
   Index votes_from = 1;
   // Of entry chosen + 1, the only one it votes in.
-  Ballot promised;
-  Ballot accepted;
-  ValuePtr value;
+  Ballot promised = {};
+  Ballot accepted = {};
+  ValuePtr value = {};
 };
 
 std::string encode(const Record& record);

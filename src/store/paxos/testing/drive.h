@@ -43,7 +43,7 @@ class Drive {
       for (const uint32_t number : network) {
         const Packet& packet = world_.packets().at(number);
         if ((among >> packet.to & 1) == 0 || (among >> packet.message.from & 1) == 0) continue;
-        if (!delivered_.insert(number).second) continue;
+        if (lost_.contains(number) || !delivered_.insert(number).second) continue;
         if (!packet.snapshot && !world_.matters(number)) continue;
         world_.deliver(number);
         more = true;
@@ -53,16 +53,17 @@ class Drive {
   }
 
   // What is under way now never arrives.
-  void lose() { delivered_.insert(world_.network().begin(), world_.network().end()); }
+  void lose() { lost_.insert(world_.network().begin(), world_.network().end()); }
   // A resent message is the same message.
   void retry(ReplicaId at) {
-    delivered_.clear();
+    std::erase_if(delivered_, [&](const uint32_t number) { return world_.packets().at(number).message.from == at; });
     world_.retry(at);
   }
 
  private:
   World& world_;
   std::set<uint32_t> delivered_;
+  std::set<uint32_t> lost_;
 };
 
 }  // namespace hongyan::store::paxos
