@@ -141,7 +141,7 @@ std::vector<Scenario> scenarios() {
     e.callers = {{.at = A, .what = {.request = 1}}, {.at = E, .what = {.kind = Kind::read}}};
     e.lost_disks_max = {0, 1, 0, 0, 0};
     e.retries_max = {0, 1, 0, 0, 1};
-    e.actions_max = 7;
+    e.actions_max = 6;
     all.push_back({"5: a voter loses its disk, and somebody reads", e, 9, {}});
   }
   return all;
