@@ -132,13 +132,18 @@ std::string run_load(Env& env, int port, const Load& load) {
   return meter.said();
 }
 
+runtime::OsEnvOptions options_of(LoopWays ways) {
+  runtime::OsEnvOptions options;
+  options.io = ways.uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll;
+  options.spin = ways.spin;
+  return options;
+}
+
 }  // namespace
 
-int serve_hongyan(bool bare, size_t connections_max, bool uring) {
+int serve_hongyan(bool bare, size_t connections_max, LoopWays ways) {
   if (connections_max > 4096) raise_descriptor_limit(connections_max + 1000);
-  runtime::OsEnvOptions io;
-  io.io = uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll;
-  const auto env = runtime::make_os_env(io);
+  const auto env = runtime::make_os_env(options_of(ways));
   env->log().set_level(runtime::LogLevel::error);
   EchoServer echo;
   Counting counting(env->counters());
@@ -167,8 +172,8 @@ int serve_hongyan(bool bare, size_t connections_max, bool uring) {
   std::_Exit(0);  // Half a million connections need no goodbye.
 }
 
-int load_hongyan(int port) {
-  const auto env = runtime::make_os_env({});
+int load_hongyan(int port, LoopWays ways) {
+  const auto env = runtime::make_os_env(options_of(ways));
   env->log().set_level(runtime::LogLevel::error);
   say("ready");
   for (std::string line; next_question(line);) {
