@@ -324,7 +324,8 @@ Status bench_coro(Env& env, const Options& options, Report& report) {
   report.add({.test = "create, run at once and destroy", .unit = "ns", .ours = median(nows)});
   report.add({.test = "switch of stacks alone", .unit = "ns", .ours = median(raw)});
 
-  // Minutes, where a hypervisor has to find the memory first.
+  // Minutes, where a hypervisor has to find the memory first: what is known already is told.
+  std::fputs((report.table() + "\n").c_str(), stderr);
   const auto tell = [](const char* what) { std::fprintf(stderr, "bench coro: %s\n", what); };
   const int64_t million = options.quick ? 10'000 : 1'000'000;
   const std::string many = options.quick ? "10,000" : "1 M";
