@@ -22,7 +22,8 @@ constexpr Duration k_sleep_max = 1h;
 
 }  // namespace
 
-EpollPoller::EpollPoller(bool may_spin) : epoll_(epoll_create1(EPOLL_CLOEXEC)), may_spin_(may_spin) {
+EpollPoller::EpollPoller(bool may_spin)
+    : epoll_(epoll_create1(EPOLL_CLOEXEC)), may_spin_(may_spin) {
   CHECK(epoll_ >= 0);
   epoll_event event{};
   event.events = EPOLLIN | EPOLLET;
@@ -46,7 +47,8 @@ int EpollPoller::ask_kernel(epoll_event* events, Duration sleep) {
   return std::max(epoll_wait(epoll_, events, k_events_max, static_cast<int>(whole.count())), 0);
 }
 
-// Since the last time it was asked: a hypervisor or an interrupt that takes the processor is not meant.
+// Since the last time it was asked: a hypervisor or an interrupt that takes the processor is not
+// meant.
 bool EpollPoller::others_ran() {
   rusage use{};
   getrusage(RUSAGE_THREAD, &use);
@@ -59,7 +61,8 @@ int EpollPoller::ask(epoll_event* events, Time start, Time until) {
     if (const int count = ask_kernel(events, Duration(0)); count > 0) return count;
     sched_yield();
     const Time back = now();
-    if (back - before > IdleSpin::k_away && others_ran() && !spin_.taken_away(back - before, back)) return 0;
+    if (back - before > IdleSpin::k_away && others_ran() && !spin_.taken_away(back - before, back))
+      return 0;
     if (back >= until) return 0;
     before = back;
   }

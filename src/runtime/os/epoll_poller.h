@@ -1,4 +1,5 @@
-// Descriptors watched by epoll, edge-triggered. Before it sleeps it may ask for a while: idle_spin.h.
+// Descriptors watched by epoll, edge-triggered. Before it sleeps it may ask for a while:
+// idle_spin.h.
 #pragma once
 
 #include "runtime/os/descriptor_poller.h"

@@ -1,10 +1,12 @@
-// Whether a loop that has nothing to do asks for news a few more times before it sleeps. Sleeping and being woken costs both
-// sides more than a short answer takes; asking costs a processor. A pure policy: times are arguments.
+// Whether a loop that has nothing to do asks for news a few more times before it sleeps. Sleeping
+// and being woken costs both sides more than a short answer takes; asking costs a processor. A pure
+// policy: times are arguments.
 //
-// A loop tries it when most of its waits were short: one that is woken more than 16,000 times a second. It goes on while most
-// end before it would have slept, and nobody else wants the processor for long; else it leaves it for a while, and for twice
-// as long each time, up to a second. So an idle loop never asks in vain, and a busy one spends only time in which its
-// processor had nothing to do.
+// A loop tries it when most of its waits were short: one that is woken more than 16,000 times a
+// second. It goes on while most end before it would have slept, and nobody else wants the processor
+// for long; else it leaves it for a while, and for twice as long each time, up to a second. So an
+// idle loop never asks in vain, and a busy one spends only time in which its processor had nothing
+// to do.
 #pragma once
 
 #include "runtime/time.h"

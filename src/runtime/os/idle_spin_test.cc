@@ -1,5 +1,5 @@
-// Goal: a loop asks before it sleeps only while that pays and nobody else wants its processor. Method: the policy is told
-// waits by hand.
+// Goal: a loop asks before it sleeps only while that pays and nobody else wants its processor.
+// Method: the policy is told waits by hand.
 #include "runtime/os/idle_spin.h"
 
 #include <gtest/gtest.h>
