@@ -23,6 +23,7 @@ struct Pair {
   size_t limit = 0;  // Descriptors that the holder may have; the server has as many.
   size_t held = 0;
   double before = 0;
+  size_t possible() const { return limit > k_spare_descriptors + k_first ? limit - k_spare_descriptors : 0; }
 };
 
 Result<std::unique_ptr<Pair>> start_pair() {
@@ -38,18 +39,20 @@ Result<std::unique_ptr<Pair>> start_pair() {
 
 Status bench_connections(Env&, const Options& options, Report& report) {
   const size_t wanted = options.quick ? 2'000 : options.connections;
+  // All servers before the connections, which take every port that a server could be given.
   std::vector<std::unique_ptr<Pair>> pairs;
+  for (size_t room = 0; room < wanted;) {
+    pairs.push_back(TRY(start_pair()));
+    if (pairs.back()->possible() == 0) break;
+    room += pairs.back()->possible();
+  }
   size_t held = 0;
   const int64_t start = now_us();
-  while (held < wanted) {
-    pairs.push_back(TRY(start_pair()));
-    Pair& pair = *pairs.back();
-    const size_t possible = pair.limit > k_spare_descriptors + k_first ? pair.limit - k_spare_descriptors : 0;
-    if (possible == 0) break;
-    const size_t share = std::max(k_first, std::min(wanted - held, possible));
-    pair.held = std::stoul(TRY(pair.holder.ask(std::to_string(share))));
-    held += pair.held;
-    if (pair.held < share) break;  // The machine gives no more.
+  for (const auto& pair : pairs) {
+    const size_t share = std::max(k_first, std::min(wanted - std::min(wanted, held), pair->possible()));
+    pair->held = std::stoul(TRY(pair->holder.ask(std::to_string(share))));
+    held += pair->held;
+    if (pair->held < share) break;  // The machine gives no more.
   }
   const double seconds = static_cast<double>(now_us() - start) / 1e6;
   double growth = 0;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <coroutine>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -323,9 +324,14 @@ Status bench_coro(Env& env, const Options& options, Report& report) {
   report.add({.test = "create, run at once and destroy", .unit = "ns", .ours = median(nows)});
   report.add({.test = "switch of stacks alone", .unit = "ns", .ours = median(raw)});
 
+  // Minutes, where a hypervisor has to find the memory first: what is known already is told.
+  std::fputs((report.table() + "\n").c_str(), stderr);
+  const auto tell = [](const char* what) { std::fprintf(stderr, "bench coro: %s\n", what); };
   const int64_t million = options.quick ? 10'000 : 1'000'000;
   const std::string many = options.quick ? "10,000" : "1 M";
+  tell("a million idle coroutines, each on its own stack");
   const Weight own = TRY(weigh_apart(million, false, StackSize::k64));
+  tell("a million parked ones");
   const Weight parked = TRY(weigh_apart(million, true, StackSize::k16));
   Row own_row{.test = many + " idle coroutines, each on its own stack", .unit = "bytes", .ours = own.resident};
   Row parked_row{.test = many + " idle coroutines, parked", .unit = "bytes", .ours = parked.resident};
@@ -338,6 +344,7 @@ Status bench_coro(Env& env, const Options& options, Report& report) {
   report.add({.test = "making and parking one", .unit = "ns", .ours = parked.create_ns});
   report.add({.test = "waking a parked one and its end", .unit = "ns", .ours = parked.wake_ns});
   if (options.full) {
+    tell("ten million parked ones");
     const Weight ten = TRY(weigh_apart(10 * million, true, StackSize::k16));
     Row all{.test = "10 M idle coroutines, parked, with page tables", .unit = "bytes", .ours = ten.resident + ten.page_tables};
     all.ours_max = 900;

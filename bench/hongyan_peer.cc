@@ -132,13 +132,18 @@ std::string run_load(Env& env, int port, const Load& load) {
   return meter.said();
 }
 
+runtime::OsEnvOptions options_of(LoopWays ways) {
+  runtime::OsEnvOptions options;
+  options.io = ways.uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll;
+  options.spin = ways.spin;
+  return options;
+}
+
 }  // namespace
 
-int serve_hongyan(bool bare, size_t connections_max, bool uring) {
+int serve_hongyan(bool bare, size_t connections_max, LoopWays ways) {
   if (connections_max > 4096) raise_descriptor_limit(connections_max + 1000);
-  runtime::OsEnvOptions io;
-  io.io = uring ? runtime::LoopIo::uring : runtime::LoopIo::epoll;
-  const auto env = runtime::make_os_env(io);
+  const auto env = runtime::make_os_env(options_of(ways));
   env->log().set_level(runtime::LogLevel::error);
   EchoServer echo;
   Counting counting(env->counters());
@@ -167,8 +172,8 @@ int serve_hongyan(bool bare, size_t connections_max, bool uring) {
   std::_Exit(0);  // Half a million connections need no goodbye.
 }
 
-int load_hongyan(int port) {
-  const auto env = runtime::make_os_env({});
+int load_hongyan(int port, LoopWays ways) {
+  const auto env = runtime::make_os_env(options_of(ways));
   env->log().set_level(runtime::LogLevel::error);
   say("ready");
   for (std::string line; next_question(line);) {
@@ -205,6 +210,7 @@ int load_bytes(int port, bool http) {
 }
 
 int hold_connections(int port) {
+  constexpr size_t k_connections_an_address = 4'000;
   const size_t limit = raise_descriptor_limit(1'000'000);
   say(std::to_string(limit));
   std::vector<int> held;
@@ -216,8 +222,8 @@ int hold_connections(int port) {
     while (held.size() < wanted && good) {
       const size_t first = held.size();
       for (size_t i = 0; i < 256 && held.size() < wanted && good; ++i) {
-        // Each address of the server has ports enough for 25,000.
-        const int descriptor = connect_to("127.0.0." + std::to_string(1 + held.size() / 25'000), port);
+        // Each address of the server has 28,000 ports of the caller; the kernel finds one fast while most are free.
+        const int descriptor = connect_to("127.0.0." + std::to_string(1 + held.size() / k_connections_an_address), port);
         good = descriptor >= 0 && send(descriptor, ping.data(), ping.size(), MSG_NOSIGNAL) > 0;
         if (descriptor >= 0) held.push_back(descriptor);
       }

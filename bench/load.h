@@ -51,8 +51,12 @@ int serve_raw();
 std::string load_raw(int port, const Load& load, const std::string& message, size_t answer_bytes);
 
 // Ours, in this process, until the standard input ends. "port of the frames and of HTTP".
-int serve_hongyan(bool bare, size_t connections_max, bool uring = false);
-int load_hongyan(int port);      // Answers questions.
+struct LoopWays {
+  bool uring = false;
+  bool spin = true;  // Before it sleeps, with epoll.
+};
+int serve_hongyan(bool bare, size_t connections_max, LoopWays ways = {});
+int load_hongyan(int port, LoopWays ways);  // Answers questions.
 int serve_overload(const std::string& how);  // "level", "chance", "nobody": whom it takes; "idle": a call is no work.
 int load_overload(int port);
 int load_bytes(int port, bool http);

@@ -60,6 +60,7 @@ int main(int argc, char** argv) {
   for (CLI::App* verb : {rpc, http}) {
     verb->add_option("--rounds", options.rounds, "Of all contenders, one after the other")->capture_default_str()->check(CLI::Range(1, 1000));
   }
+  rpc->add_flag("!--no-spin", options.spin, "Ours sleeps at once when it has nothing to do");
   rpc->add_option("--io", options.io, "What our server waits in")->capture_default_str()->check(CLI::IsMember({"epoll", "uring"}));
   CLI::App* files = common(app.add_subcommand("files", "Reads at random and synced appends beside threads that block"));
   files->add_option("--rounds", options.rounds, "Of all contenders; at most 9")->capture_default_str()->check(CLI::Range(1, 1000));

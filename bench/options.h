@@ -17,6 +17,7 @@ struct Options {
   int pairs = 64;          // Senders, each with a receiver of its own.
   int rounds = 20;         // Restarts, for sync; rounds of all contenders, for rpc and http.
   size_t connections = 500'000;
+  bool spin = true;  // Whether ours may ask before it sleeps.
   std::string io = "epoll";  // What our server of rpc waits in.
   std::string transport;   // "long", "web"; empty: the long link where there is one.
 };

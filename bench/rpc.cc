@@ -57,7 +57,8 @@ Status start(Contender& one, const std::string& program, const std::vector<std::
 
 Status bench_rpc(Env&, const Options& options, Report& report) {
   std::map<std::string, Contender> contenders;
-  TRY(start(contenders["hongyan"], "hongyan-bench", {"peer", options.io == "uring" ? "serve-uring" : "serve"}, {"peer", "load"}));
+  TRY(start(contenders["hongyan"], "hongyan-bench", {"peer", options.io == "uring" ? "serve-uring" : options.spin ? "serve" : "serve-sleep"},
+            {"peer", options.spin ? "load" : "load-sleep"}));
   TRY(start(contenders["raw"], "hongyan-bench", {"peer", "serve-raw"}, {"peer", "load-raw"}));
   const bool grpc = std::filesystem::exists(std::filesystem::read_symlink("/proc/self/exe").parent_path() / "hongyan-bench-grpc");
   if (grpc) {
@@ -117,7 +118,8 @@ Status bench_rpc(Env&, const Options& options, Report& report) {
 
 int run_peer(const std::string& role, int port) {
   if (role == "serve") return serve_hongyan(false, 4096);
-  if (role == "serve-uring") return serve_hongyan(false, 4096, true);
+  if (role == "serve-uring") return serve_hongyan(false, 4096, {.uring = true});
+  if (role == "serve-sleep") return serve_hongyan(false, 4096, {.spin = false});
   if (role == "serve-many") return serve_hongyan(false, 1'000'000);
   if (role == "serve-level") return serve_overload("level");
   if (role == "serve-chance") return serve_overload("chance");
@@ -125,7 +127,8 @@ int run_peer(const std::string& role, int port) {
   if (role == "serve-idle") return serve_overload("idle");
   if (role == "load-overload") return load_overload(port);
   if (role == "serve-raw") return serve_raw();
-  if (role == "load") return load_hongyan(port);
+  if (role == "load") return load_hongyan(port, {});
+  if (role == "load-sleep") return load_hongyan(port, {.spin = false});
   if (role == "load-raw") return load_bytes(port, false);
   if (role == "load-http") return load_bytes(port, true);
   if (role == "hold") return hold_connections(port);

@@ -28,7 +28,8 @@ std::unique_ptr<Env> make_observed_env(const runtime::Config& config, const std:
                                    .counters_path = runtime::counters_path(config.text("counters.file"), home),
                                    .inherited = std::move(inherited),
                                    .io = runtime::loop_io(config.text("runtime.io")),
-                                   .files = runtime::file_io(config.text("runtime.files"))});
+                                   .files = runtime::file_io(config.text("runtime.files")),
+                                   .spin = config.text("runtime.spin") != "never"});
   runtime::stop_on_signals(*env);
   env->log().set_level(log_level(config.text("log.level")));
   env->scheduler().set_parking(park_after(config));

@@ -39,6 +39,7 @@ void declare_settings(runtime::Config& config) {
   config.declare_choice("log.level", "info", "What the log tells", {"debug", "info", "warning", "error"});
   config.declare_choice("runtime.io", "epoll", "What the loop waits in; uring: io_uring, where the kernel allows it", {"epoll", "uring"});
   config.declare_choice("runtime.files", "automatic", "Who reads and writes files for coroutines; automatic: io_uring, where the kernel allows it", {"automatic", "threads"});
+  config.declare_choice("runtime.spin", "automatic", "Whether a busy loop asks for news before it sleeps; automatic: while that pays and nobody else wants its processor", {"automatic", "never"});
   config.declare("counters.file", "", "Where other processes see the counters: a file, or a directory with one of each process, in memory; empty: /dev/shm; none: nowhere");
   config.declare_choice("log.format", "text", "A line an event: text with key=value, or an object of JSON", {"text", "json"});
   config.declare("trace.per_million", 1'000, "Of a million requests that bring no trace, how many are sampled; what a caller samples is anyway", 0, 1'000'000);

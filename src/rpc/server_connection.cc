@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "rpc/json/json.h"
 #include "rpc/server_http.h"
+#include "runtime/env/run_blocking.h"
 #include "runtime/log/log.h"
 
 namespace hongyan::rpc {
@@ -274,7 +275,10 @@ ServerConnection::Refusal ServerConnection::start_call(Asked& asked) {
     }
   }
   auto one = server.take_call(asked.target);
-  const Status parsed = asked.json ? message_from_json(asked.body, *one->request)
+  const bool large = asked.json && asked.body.size() > k_json_bytes_inline_max;
+  if (large) one->large_json = asked.body;
+  const Status parsed = large ? Status()
+                        : asked.json ? message_from_json(asked.body, *one->request)
                         : one->request->ParseFromArray(asked.body.data(), static_cast<int>(asked.body.size()))
                             ? Status()
                             : Status(Code::invalid, "the body is not a " + one->request->GetTypeName());
@@ -326,10 +330,20 @@ void ServerConnection::handle(ServerCall& one) {
   if (server.options.observer != nullptr) server.options.observer->on_start(one.record, one.call);
   Interceptor* const interceptor = one.target->served.interceptor;
   Status status;
-  if (interceptor != nullptr) status = interceptor->before(one.call, method, *one.request);
+  if (!one.large_json.empty()) [[unlikely]] status = parse_large(one);
+  if (interceptor != nullptr && status.ok()) status = interceptor->before(one.call, method, *one.request);
   if (status.ok()) status = one.target->served.service->handle(one.call, method, *one.request, *one.response);
   server.read_clock();
   finish(one, status);
+}
+
+// Megabytes would hold everybody up for as long as a call may wait.
+Status ServerConnection::parse_large(ServerCall& one) {
+  const std::string body = std::move(one.large_json);
+  one.large_json.clear();
+  Status parsed = runtime::run_blocking(server_.env, [&] { return message_from_json(body, *one.request); });
+  server_.read_clock();
+  return parsed;
 }
 
 // The connection may be gone afterwards.

@@ -68,6 +68,7 @@ class ServerConnection : private runtime::StreamWatcher, private runtime::TurnSt
   Refusal start_call(Asked& asked);
   void refused(const Asked& asked, const Refusal& refusal);
   void handle(ServerCall& one);
+  Status parse_large(ServerCall& one);
   void finish(ServerCall& one, const Status& status);
   size_t answer(ServerCall& one, const Status& status);
   void put_answer(uint64_t id, Code code, std::string_view detail, const Message* body, size_t body_bytes);

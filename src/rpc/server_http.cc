@@ -206,14 +206,21 @@ size_t HttpConversation::answer(ServerCall& one, const Status& status) {
   if (one.json) {
     std::string text;
     Status made;
-    connection_.server_.scheduler.run_on_thread_stack([&] {
+    const auto make = [&] {
       auto json = json_from_message(*one.response);
       if (json.ok()) {
         text = std::move(json).value();
       } else {
         made = json.status();
       }
-    });
+    };
+    if (one.response->ByteSizeLong() > k_json_bytes_inline_max) {
+      connection_.server_.env.pool().run(make);
+      connection_.server_.read_clock();
+      if (connection_.broken_) return 0;
+    } else {
+      connection_.server_.scheduler.run_on_thread_stack(make);
+    }
     if (!made.ok()) {
       put_error(500, made.code(), made.detail());
       return 0;

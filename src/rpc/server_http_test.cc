@@ -228,6 +228,58 @@ TEST_F(ServerHttpTest, a_call_ends_at_its_deadline) {
   });
 }
 
+// A pool whose work takes until somebody lets it go on.
+class HeldPool : public runtime::Lane {
+ public:
+  void run(const std::function<void()>& work) override {
+    ++asked;
+    while (held) gate.wait_uncancellable();
+    work();
+  }
+  void let_go() {
+    held = false;
+    gate.wake_all();
+  }
+  int asked = 0;
+  bool held = true;
+  runtime::WaitList gate;
+};
+
+struct EnvWithHeldPool : runtime::TestEnv {
+  runtime::Lane& pool() override { return held; }
+  HeldPool held;
+};
+
+TEST(ServerHttpLargeJson, is_translated_in_the_pool_while_others_are_served) {
+  EnvWithHeldPool env;
+  EchoFake fake;
+  fake.on_open = [](Call&, const EchoRequest& request) -> Result<EchoReply> {
+    EchoReply reply;
+    reply.set_body(request.body());
+    return reply;
+  };
+  Server server(env, "server:1", {{&fake, nullptr}});
+  const std::string text(300'000, 'x'), body = json(text);
+  runtime::run_in_coroutine(env.scheduler(), [&] {
+    ASSERT_TRUE(server.start().ok());
+    Browser large(env, "server:1"), broken(env, "server:1"), left(env, "server:1"), small(env, "server:1");
+    large.send(post(k_open, body));
+    broken.send(post(k_open, body.substr(0, body.size() - 1)));
+    left.send(post(k_open, body));
+    EXPECT_EQ(small.ask(post(k_open, json("hello"))).body, json("hello"));
+    EXPECT_EQ(env.held.asked, 3);
+    left.close();
+    env.held.let_go();
+    EXPECT_EQ(large.receive().body, body);
+    const Answer refused = broken.receive();
+    EXPECT_EQ(refused.status, 400);
+    EXPECT_NE(refused.body.find("JSON"), std::string::npos);
+    Call call = env.call();
+    server.close(call);
+  });
+  EXPECT_EQ(env.held.asked, 5);  // Two of the answers as well.
+}
+
 TEST_F(ServerHttpTest, pipelined_requests_are_answered_in_order_though_one_waits) {
   run([&](const std::string& address) {
     Browser browser(env_, address);

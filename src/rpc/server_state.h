@@ -32,6 +32,7 @@ struct ServerCall {
   ServerConnection* connection = nullptr;
   uint64_t id = 0;     // Of the frame.
   bool json = false;   // The answer's form, over HTTP.
+  std::string large_json = {};  // The request's body, if it is parsed in the pool.
   Call call;
   CallRecord record;
   std::unique_ptr<Message> request, response;

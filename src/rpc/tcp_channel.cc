@@ -22,11 +22,13 @@ constexpr auto k_write_time_max = 30s;
 // Pauses between attempts to connect double between these; a restart takes about a second.
 constexpr runtime::Duration k_pause_min = 50ms;
 constexpr runtime::Duration k_pause_max = 2s;
-// Requests leave at the end of the turn, or at once when there is so much to write.
-constexpr size_t k_flush_bytes = 64 * 1024;
+// Requests leave at the end of the turn, or at once when there is so much to write: the first ones soon, so that the server
+// works on them while the others are written, then ever more in one write.
+constexpr size_t k_flush_bytes_min = 6 * 1024;
+constexpr size_t k_flush_bytes_max = 64 * 1024;
 // One read, on the loop's own stack: most turns bring little, and the pages of a large array are touched one by one
 // before it is used. After a read that was full the next are large. And reads in a row before the others have their turn.
-constexpr size_t k_read_bytes = 8 * 1024;
+constexpr size_t k_read_bytes = 32 * 1024;
 constexpr size_t k_large_read_bytes = 128 * 1024;
 constexpr int k_reads_in_a_row = 8;
 // A call id is a number that only grows, with the call's slot in its low bits.
@@ -82,7 +84,10 @@ class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::
   void keep();
   void on_ready(bool readable, bool writable) override;
   void on_turn_start() override;
-  void on_turn_end() override { write_some(); }
+  void on_turn_end() override {
+    flush_bytes_ = k_flush_bytes_min;
+    write_some();
+  }
   bool read_some();
   template <size_t buffer_bytes>
   bool read_at_most();
@@ -101,6 +106,7 @@ class TcpChannel::Connection : private runtime::StreamWatcher, private runtime::
   std::unique_ptr<Stream> stream_;  // Null until connected.
   FrameParser parser_;
   OutputBuffer output_;
+  size_t flush_bytes_ = k_flush_bytes_min;
   uint64_t written_bytes_ = 0;  // Of requests, to output_ ...
   uint64_t sent_bytes_ = 0;     // ... and to the stream.
   uint64_t last_number_ = 0;
@@ -227,8 +233,10 @@ void TcpChannel::Connection::write_request(Pending& pending) {
   pending.written = true;
   pending.offset = written_bytes_;
   written_bytes_ += bytes;
-  if (output_.size() >= k_flush_bytes) return write_some();
   scheduler_.at_turn_end(*this);
+  if (output_.size() < flush_bytes_) return;
+  flush_bytes_ = std::min(2 * flush_bytes_, k_flush_bytes_max);
+  write_some();
 }
 
 void TcpChannel::Connection::write_waiting() {

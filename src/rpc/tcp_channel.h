@@ -12,7 +12,8 @@
 // A server says with every answer which calls it takes (overload/level.h); those that it would refuse do not leave:
 // Code::overloaded at once, save a few that ask again (overload/instance_level.h).
 //
-// Calls of one turn of the loop leave in one write. An answer is parsed where it was read, into its caller's message,
+// Calls of one turn of the loop leave in one write; of many small ones the first 6 KiB at once, so that the server works on
+// them while the others are written, and then each time twice as much. An answer is parsed where it was read, into its caller's message,
 // and wakes the caller; no lookup by key, no allocation per call.
 //
 // From coroutines of the Env's scheduler; close() before the destructor.

@@ -707,14 +707,20 @@ TEST_F(WireTest, what_one_turn_of_the_loop_adds_leaves_in_one_write_on_each_side
   run([this] {
     serve();
     ASSERT_TRUE(open("connect").ok());
-    env_.counting.writes = 0;
-    Nursery callers(env_.scheduler());
-    int good = 0;
-    for (int i = 0; i < 100; ++i) callers.spawn("caller", [&] { good += open("x").ok(); });
-    Call call = env_.call();
-    ASSERT_TRUE(callers.join(call).ok());
-    EXPECT_EQ(good, 100);
-    EXPECT_EQ(env_.counting.writes, 2);  // One of requests, one of answers.
+    const auto writes_of = [&](int calls) {
+      env_.counting.writes = 0;
+      Nursery callers(env_.scheduler());
+      int good = 0;
+      for (int i = 0; i < calls; ++i) callers.spawn("caller", [&] { good += open("x").ok(); });
+      Call call = env_.call();
+      EXPECT_TRUE(callers.join(call).ok());
+      EXPECT_EQ(good, calls);
+      return env_.counting.writes;
+    };
+    EXPECT_EQ(writes_of(50), 2);   // One of requests, one of answers.
+    EXPECT_EQ(writes_of(100), 3);  // Beyond 6 KiB of requests the server need not wait for the others,
+    EXPECT_EQ(writes_of(400), 4);  // and each write is twice as large as the one before.
+    EXPECT_EQ(writes_of(50), 2);
   });
 }
 

@@ -17,6 +17,8 @@ namespace hongyan::rpc {
 
 inline constexpr int k_json_depth_max = 16;
 inline constexpr size_t k_json_values_max = 10'000;  // A group of 500 needs 600; 300,000 would stop the loop for a tenth of a second.
+// What is larger is translated in the pool: this takes the loop a few hundred microseconds, 8 MiB would take a tenth of a second.
+inline constexpr size_t k_json_bytes_inline_max = 64 * 1024;
 inline constexpr size_t k_json_members_max = 32;  // Of a frame's own object, which has three.
 
 bool is_utf8(std::string_view text);

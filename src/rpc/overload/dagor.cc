@@ -111,7 +111,9 @@ void Dagor::close_window(Time now) {
     last_bad_ = now;
     const double growth = slope();
     const bool heals = growth <= -options_.shed;
-    if (!heals) move_cursor(taken_rate() * (1 - std::clamp(growth / (1 + growth), options_.shed, k_cut_max)));
+    // While calls that have piled up are refused, less is taken than what the levels let in: it is what was too much.
+    const double taken = std::min(taken_rate(), static_cast<double>(taken_) / length);
+    if (!heals) move_cursor(taken * (1 - std::clamp(growth / (1 + growth), options_.shed, k_cut_max)));
     piled_up_level_ = cursor_at(taken_rate() / 2).level;
   } else if (!open()) {
     const auto calm = std::chrono::duration_cast<std::chrono::seconds>(now - last_bad_ - k_calm).count();

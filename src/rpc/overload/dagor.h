@@ -5,7 +5,7 @@
 // of one second or 2,000 calls, and more than a few calls waiting at a time. Neither response time, which inherits the
 // delays of others, nor the CPU says it; single calls that are late because something else has the processor are no
 // queue that refusing would shorten.
-// At the end of such a window the calls taken become 5 % fewer, and as many fewer as it needs at once when queueing time
+// At the end of such a window the calls taken, as they really were, become 5 % fewer, and as many fewer as it needs at once when queueing time
 // was growing: how fast it grows says how much too much there is. They stay as they are while the queue shrinks by itself. A queue that grows beyond 100 ms ends the window early; of calls that have waited for so
 // long only the more important half is taken, so that what has piled up goes away and is not all served too late. At the
 // end of a good window 1 % of what arrives is taken more, and twice that for every second after ten good ones. The

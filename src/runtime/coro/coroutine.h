@@ -87,6 +87,8 @@ class Coroutine : public Fiber,
   size_t stack_used() const {  // Of one that has started and does not run.
     return static_cast<size_t>(stack_low + stack_bytes - static_cast<const char*>(context));
   }
+  // Of that, what means anything: above its body is nothing but room for alignment.
+  size_t stack_live() const { return stack_used() - (k_body_bytes - sizeof(Closure)); }
   // What a started one does.
   Closure& own_body() const {
     return *std::launder(reinterpret_cast<Closure*>(stack_low + stack_bytes - k_body_bytes));

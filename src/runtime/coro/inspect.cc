@@ -17,7 +17,7 @@ class StackReader {
  public:
   explicit StackReader(const Coroutine& coroutine)
       : low_(static_cast<const char*>(coroutine.context)),
-        high_(coroutine.stack_low + coroutine.stack_bytes),
+        high_(low_ + coroutine.stack_live()),
         content_(coroutine.parked() ? coroutine.life.saved : low_) {}
   // Two words at `address`; false: they are not in there.
   bool read(const void* address, const void* (&words)[2]) const {

@@ -49,7 +49,7 @@ bool Scheduler::Impl::save_idle(int most) {
 
 bool Scheduler::Impl::save_stack(Coroutine* coroutine) {
   CHECK(coroutine->state == Coroutine::State::waiting && !coroutine->parked());
-  const size_t bytes = coroutine->stack_used();
+  const size_t bytes = coroutine->stack_live();
   if (bytes > k_saved_bytes_max) return false;
   auto* saved = static_cast<char*>(std::malloc(bytes));
   if (saved == nullptr) return false;
@@ -64,14 +64,14 @@ bool Scheduler::Impl::save_stack(Coroutine* coroutine) {
 
 void Scheduler::Impl::restore_stack(Coroutine* coroutine) {
   pool(coroutine->stack_size).unseal(coroutine->stack());
-  std::memcpy(coroutine->context, coroutine->life.saved, coroutine->stack_used());
+  std::memcpy(coroutine->context, coroutine->life.saved, coroutine->stack_live());
   coroutine->needs_stack = false;
   discard_saved(coroutine);
 }
 
 void Scheduler::Impl::discard_saved(Coroutine* coroutine) {
   std::free(std::exchange(coroutine->life.saved, nullptr));
-  parked_bytes -= coroutine->stack_used();
+  parked_bytes -= coroutine->stack_live();
   ++unparked;
 }
 

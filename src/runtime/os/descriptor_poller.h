@@ -33,9 +33,7 @@ class DescriptorPoller : public Poller {
   void end_turn(Time at) {
     if (counters_ != nullptr) [[likely]] tell_turn(at);
   }
-  void begin_turn() {
-    if (counters_ != nullptr) [[likely]] turn_began_ = now();
-  }
+  void begin_turn(Time at) { turn_began_ = at; }
 
  private:
   void tell_turn(Time at);

@@ -1,7 +1,9 @@
-// Descriptors watched by epoll, edge-triggered.
+// Descriptors watched by epoll, edge-triggered. Before it sleeps it may ask for a while:
+// idle_spin.h.
 #pragma once
 
 #include "runtime/os/descriptor_poller.h"
+#include "runtime/os/idle_spin.h"
 
 struct epoll_event;
 
@@ -9,7 +11,7 @@ namespace hongyan::runtime {
 
 class EpollPoller : public DescriptorPoller {
  public:
-  EpollPoller();
+  explicit EpollPoller(bool may_spin = true);
   ~EpollPoller() override;
   EpollPoller(const EpollPoller&) = delete;
   EpollPoller& operator=(const EpollPoller&) = delete;
@@ -22,9 +24,15 @@ class EpollPoller : public DescriptorPoller {
   void remove(int descriptor) override;
 
  private:
-  int wait(::epoll_event* events, int events_max, Time limit);
+  int wait(::epoll_event* events, Time limit);
+  int ask(::epoll_event* events, Time start, Time until);
+  bool others_ran();
+  int ask_kernel(::epoll_event* events, Duration sleep);
 
-  int epoll_;
+  const int epoll_;
+  const bool may_spin_;
+  IdleSpin spin_;
+  long switches_ = 0;  // Of this thread, away from a processor that it did not give up by sleeping.
   WakeupEvent wakeup_;
 };
 

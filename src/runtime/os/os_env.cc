@@ -145,7 +145,7 @@ class OsEnv : public Env {
   LineLog log_;
   Counters counters_;
   std::unique_ptr<UringPoller> uring_poller_{make_uring_poller(options_, log_)};
-  std::unique_ptr<EpollPoller> epoll_poller_{uring_poller_ == nullptr ? new EpollPoller : nullptr};
+  std::unique_ptr<EpollPoller> epoll_poller_{uring_poller_ == nullptr ? new EpollPoller(options_.spin) : nullptr};
   DescriptorPoller& poller_ = uring_poller_ != nullptr ? static_cast<DescriptorPoller&>(*uring_poller_) : *epoll_poller_;
   Scheduler scheduler_{poller_};
   LoopCounters loop_counters_{counters_, scheduler_};

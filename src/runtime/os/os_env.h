@@ -27,6 +27,7 @@ struct OsEnvOptions {
   Inherited inherited = {};  // A worker's (worker_master.h).
   LoopIo io = LoopIo::epoll;
   FileIo files = FileIo::automatic;
+  bool spin = true;           // With epoll: a busy loop may ask before it sleeps (idle_spin.h).
   bool refuse_rings = false;  // As a kernel that has no io_uring, or a sandbox, would.
 };
 

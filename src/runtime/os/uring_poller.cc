@@ -73,7 +73,7 @@ void UringPoller::poll(Time limit) {
   } else if (ring_->anything_asked()) {
     ring_->hand_over_and_settle();
   }
-  begin_turn();
+  begin_turn(now());
   (void)ring_->deliver();  // The rest in the next turn.
   if (!refused_.empty()) ask_again();
 }
