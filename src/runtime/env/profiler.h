@@ -28,7 +28,8 @@ class Profiler {
   virtual Result<std::string> heap(Call& call, Duration time) = 0;
   // What is under way ends now, with what it has: before the end of a process.
   virtual void end_early() = 0;
-  // What the allocator says of the whole process now.
+  // What the allocator says now: of the thread that asks where each has a heap of its own (mimalloc), which is the loop's;
+  // else of the whole process.
   struct Memory {
     uint64_t in_use_bytes = 0;
     uint64_t free_bytes = 0;    // That it has and does not use.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <malloc.h>
+#include <mimalloc.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -24,6 +25,10 @@
 #include "runtime/os/collapsed.h"
 #include "runtime/os/heap_samples.h"
 #include "runtime/os/stack_walk.h"
+
+// Programs link it (tools/cmake/HongyanRooms.cmake); tests and other people's need not.
+#pragma weak mi_heap_visit_blocks
+#pragma weak mi_heap_get_default
 
 namespace hongyan::runtime {
 namespace {
@@ -254,7 +259,25 @@ Result<std::string> KernelProfiler::heap(Call& call, Duration time) {
   return text;
 }
 
+namespace {
+
+Profiler::Memory memory_of_mimalloc() {
+  Profiler::Memory memory;
+  const auto add = [](const mi_heap_t*, const mi_heap_area_t* area, void*, size_t, void* into) {
+    auto& sum = *static_cast<Profiler::Memory*>(into);
+    sum.in_use_bytes += area->used * area->block_size;
+    sum.free_bytes += area->committed - std::min(area->committed, area->used * area->full_block_size);
+    if (area->reserved <= area->full_block_size) sum.mapped_bytes += area->used * area->block_size;
+    return true;
+  };
+  mi_heap_visit_blocks(mi_heap_get_default(), false, add, &memory);
+  return memory;
+}
+
+}  // namespace
+
 Profiler::Memory KernelProfiler::memory() {
+  if (mi_heap_visit_blocks != nullptr && mi_heap_get_default != nullptr) return memory_of_mimalloc();
   const struct mallinfo2 info = mallinfo2();
   return {.in_use_bytes = info.uordblks + info.hblkhd, .free_bytes = info.fordblks, .mapped_bytes = info.hblkhd};
 }

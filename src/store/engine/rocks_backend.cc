@@ -174,11 +174,6 @@ class RocksBackend : public Backend {
     log_watch_ = std::make_shared<LogWatch>(base->GetFileSystem());
     files_ = rocksdb::NewCompositeEnv(log_watch_);
     settings.env = files_.get();
-    // Flushes and compactions take what is left of the processors: a memory table's flush beside loop and committer
-    // otherwise doubles every answer's time while it lasts. Before the other table is full there are seconds.
-    for (const auto pool : {rocksdb::Env::HIGH, rocksdb::Env::LOW}) {
-      (void)files_->LowerThreadPoolCPUPriority(pool, rocksdb::CpuPriority::kLow);
-    }
     TRY(status_from(rocksdb::DB::Open(settings, directory, descriptors, &handles, &db)));
     db_.reset(db);
     directory_ = directory;
