@@ -98,15 +98,19 @@ bool Step::votes_in(const Message& m) {
   return m.index == record_.chosen + 1 && replica_.votes();
 }
 
-void Step::on_prepare(const Message& m) {
-  if (!votes_in(m)) return;
+// True where the ballot of a prepare or an accept may be followed; a lower one than what was promised is refused.
+bool Step::heard(const Message& m) {
+  if (!votes_in(m)) return false;
   s_.round = std::max(s_.round, m.ballot.round);
-  if (m.ballot < record_.promised) {
-    Message refuse = message(Message::Kind::refuse, m.from);
-    refuse.index = m.index, refuse.ballot = m.ballot, refuse.other = record_.promised;
-    out_.now.push_back(std::move(refuse));
-    return;
-  }
+  if (m.ballot >= record_.promised) return true;
+  Message refuse = message(Message::Kind::refuse, m.from);
+  refuse.index = m.index, refuse.ballot = m.ballot, refuse.other = record_.promised;
+  out_.now.push_back(std::move(refuse));
+  return false;
+}
+
+void Step::on_prepare(const Message& m) {
+  if (!heard(m)) return;
   if (m.ballot > record_.promised) {
     record_.promised = m.ballot;
     dirty_ = true;
@@ -118,14 +122,7 @@ void Step::on_prepare(const Message& m) {
 }
 
 void Step::on_accept(const Message& m) {
-  if (!votes_in(m)) return;
-  s_.round = std::max(s_.round, m.ballot.round);
-  if (m.ballot < record_.promised) {
-    Message refuse = message(Message::Kind::refuse, m.from);
-    refuse.index = m.index, refuse.ballot = m.ballot, refuse.other = record_.promised;
-    out_.now.push_back(std::move(refuse));
-    return;
-  }
+  if (!heard(m)) return;
   if (m.ballot == record_.accepted) {
     if (m.values[0]->id != record_.value->id) return broken("two values under one ballot");
   } else {

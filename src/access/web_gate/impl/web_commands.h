@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "access/web_gate/web_gate.h"
+#include "rpc/json/json.h"
 
 namespace hongyan::access {
 
@@ -13,7 +14,7 @@ class WebCommands {
  public:
   // Longer requests are parsed beside the loop, one after the other, and count in the gate's budget until they are done: a
   // crowd of them must not be held in memory while they wait. A message of the longest content is shorter.
-  static constexpr size_t k_short_bytes_max = 64 * 1024;  // Half a millisecond of the loop.
+  static constexpr size_t k_short_bytes_max = rpc::k_json_bytes_inline_max;
 
   WebCommands(Env& env, api::Entry& entry, api::LinkTable& links, runtime::Duration poll_max)
       : env_(env), entry_(entry), links_(links), poll_max_(poll_max), parser_(env.make_lane("json", 1)) {}

@@ -33,6 +33,7 @@ class Step {
   void on_accept(const Message& m);
   void on_entries(const Message& m);
   bool votes_in(const Message& m);
+  bool heard(const Message& m);
   void learn(const Message& m);
   void advance(const ValuePtr& value);
   void close_entry(Index index, const ValueId& id);

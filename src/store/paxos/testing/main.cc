@@ -14,19 +14,10 @@ namespace {
 
 int schedules(uint64_t first, uint64_t count) {
   Ran total;
-  uint64_t undecided = 0;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     const uint8_t replicas = seed % 2 == 0 ? 5 : 3;
     const Ran ran = run({.seed = seed, .replicas = replicas});
-    total.actions += ran.actions;
-    total.requests += ran.requests;
-    total.answered += ran.answered;
-    total.entries += ran.entries;
-    total.unprepared += ran.unprepared;
-    total.restarts += ran.restarts;
-    total.lost_disks += ran.lost_disks;
-    total.snapshots += ran.snapshots;
-    undecided += ran.undecided ? 1 : 0;
+    total.count(ran);
     if (ran.violation.empty()) continue;
     std::printf("seed %lu, %d replicas: %s\n", seed, replicas, ran.violation.c_str());
     return 1;
@@ -34,7 +25,7 @@ int schedules(uint64_t first, uint64_t count) {
   std::printf("%lu schedules, %lu actions, %lu of %lu requests answered, %lu entries (%lu unprepared), %lu restarts, %lu lost disks, "
               "%lu snapshots, %lu histories undecided: no promise broken\n",
               count, total.actions, total.answered, total.requests, total.entries, total.unprepared, total.restarts,
-              total.lost_disks, total.snapshots, undecided);
+              total.lost_disks, total.snapshots, total.undecided);
   return 0;
 }
 

@@ -185,6 +185,18 @@ class Run {
 
 }  // namespace
 
+void Ran::count(const Ran& other) {
+  actions += other.actions;
+  requests += other.requests;
+  answered += other.answered;
+  entries += other.entries;
+  unprepared += other.unprepared;
+  restarts += other.restarts;
+  lost_disks += other.lost_disks;
+  snapshots += other.snapshots;
+  undecided += other.undecided;
+}
+
 Ran run(const Schedule& schedule, std::vector<std::string>* transcript) {
   return Run(schedule, transcript != nullptr).run(transcript);
 }

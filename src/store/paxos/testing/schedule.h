@@ -26,7 +26,10 @@ struct Ran {
   uint64_t restarts = 0;
   uint64_t lost_disks = 0;
   uint64_t snapshots = 0;
-  bool undecided = false;  // The history was too long to judge.
+  uint64_t undecided = 0;  // Histories that were too long to judge: 1 of a single schedule.
+
+  // The counts of another one on top; a violation is the caller's to tell.
+  void count(const Ran& other);
 };
 
 Ran run(const Schedule& schedule, std::vector<std::string>* transcript = nullptr);

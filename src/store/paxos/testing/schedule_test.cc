@@ -13,15 +13,7 @@ Ran total_of(uint8_t replicas, uint64_t first, uint64_t count) {
   Ran total;
   for (uint64_t seed = first; seed < first + count && total.violation.empty(); ++seed) {
     const Ran ran = run({.seed = seed, .replicas = replicas});
-    total.actions += ran.actions;
-    total.requests += ran.requests;
-    total.answered += ran.answered;
-    total.entries += ran.entries;
-    total.unprepared += ran.unprepared;
-    total.restarts += ran.restarts;
-    total.lost_disks += ran.lost_disks;
-    total.snapshots += ran.snapshots;
-    total.undecided = total.undecided || ran.undecided;
+    total.count(ran);
     if (!ran.violation.empty()) total.violation = "seed " + std::to_string(seed) + ": " + ran.violation;
   }
   std::printf("%d replicas, %lu schedules: %lu actions, %lu of %lu requests answered, %lu entries (%lu unprepared), %lu restarts, %lu lost disks, %lu snapshots\n",
